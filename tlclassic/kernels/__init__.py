@@ -1,0 +1,40 @@
+"""Compiled kernels, or their plain twins where no compiler was there at install time.
+
+Each kernel ``_NAME.pyx`` has a twin ``_NAME_plain.py`` with the same public names; ``load("NAME")`` gives the one to
+use. Twins are the oracle in the tests and the fall-back at run time, with one warning.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from typing import Any
+
+from tlclassic.errors import KernelsMissingWarning
+
+__all__ = ["COMPILED", "load"]
+
+
+def _is_compiled() -> bool:
+    try:
+        importlib.import_module("tlclassic.kernels._index")
+    except ImportError:
+        return False
+    return True
+
+
+#: Whether the compiled kernels are there.
+COMPILED: bool = _is_compiled()
+
+if not COMPILED:
+    warnings.warn(
+        "tlclassic was installed without its compiled kernels and runs on their plain twins, which give the same "
+        "results far more slowly. Install a C compiler, then: pip install --force-reinstall --no-deps tlclassic",
+        KernelsMissingWarning,
+        stacklevel=2,
+    )
+
+
+def load(name: str) -> Any:
+    """The module of kernel ``name``: compiled where it was built, else the plain twin."""
+    return importlib.import_module(f"tlclassic.kernels._{name}" if COMPILED else f"tlclassic.kernels._{name}_plain")
