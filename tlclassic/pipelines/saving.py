@@ -1,0 +1,197 @@
+"""``save`` and ``load`` of fitted pipelines: one file, no pickle, checked before anything is built."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tlclassic._compat import require
+from tlclassic._validate import check_choice
+from tlclassic._version import __version__
+from tlclassic.errors import (
+    CorruptArtifactError,
+    ForeignArtifactError,
+    InvalidParameterError,
+    TlclassicError,
+    TlclassicWarning,
+    UnsafeFormatError,
+)
+from tlclassic.pipelines.codec import Decoder, Encoder
+from tlclassic.storage import Artifact, ArtifactWriter
+
+__all__ = ["KIND", "load", "read_metadata", "save"]
+
+KIND = "pipeline"
+
+#: Private types of scikit-learn and NumPy that fitted public estimators hold; skops trusts the public ones itself.
+SKOPS_ALLOWED = frozenset(
+    {
+        "numpy.dtype",
+        "numpy.random.mtrand.RandomState",
+        "sklearn._loss.link.Interval",
+        "sklearn._loss.link.LogitLink",
+        "sklearn._loss.link.MultinomialLogit",
+        "sklearn._loss.loss.HalfBinomialLoss",
+        "sklearn._loss.loss.HalfMultinomialLoss",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.calibration._TemperatureScaling",
+        "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+        "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+        "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+        "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+        "sklearn.tree._tree.Tree",
+    }
+)
+
+
+def save(
+    pipeline: Any,
+    path: str | os.PathLike[str],
+    *,
+    vectors: str = "embed",
+    metadata: dict[str, Any] | None = None,
+) -> None:
+    """Save a fitted pipeline (or a single estimator) as one file.
+
+    tlclassic's estimators, linear heads, scalers, PCA/SVD and scikit-learn's text vectorisers are stored as JSON and
+    arrays; any other scikit-learn estimator goes through skops. Nothing is pickled. The file appears whole or not at
+    all.
+
+    Parameters
+    ----------
+    pipeline : estimator
+        Fitted; usually a :class:`sklearn.pipeline.Pipeline`.
+    path : path-like
+        An existing file is replaced.
+    vectors : {"embed", "refer"}
+        Whether the word vectors are stored in the file, or only the path and digest of the store they came from.
+    metadata : dict, optional
+        JSON-serialisable; given back by :func:`read_metadata`.
+
+    Raises
+    ------
+    InvalidParameterError
+        When a part cannot be saved (a function, a type outside the allow-list); the part is named.
+    """
+    check_choice("vectors", vectors, ("embed", "refer"))
+    encoder = Encoder(_encode_with_skops, {"include_vectors": vectors == "embed"})
+    node = encoder.estimator(pipeline, "model")
+    skops_blocks = _take_skops_blocks(node)
+    with ArtifactWriter(path, kind=KIND) as writer:
+        writer.metadata.update(
+            {
+                "tlclassic": __version__,
+                "sklearn": require("sklearn", purpose="Saving a pipeline").__version__,
+                "user": metadata or {},
+                "model": node,
+            }
+        )
+        for name, array in {**encoder.arrays, **skops_blocks}.items():
+            writer.add(name, array)
+
+
+def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence[str] = ()) -> Any:
+    """Open a pipeline saved by :func:`save`.
+
+    Parameters
+    ----------
+    path : path-like
+    verify : bool
+        Check every block against its checksum first (about 1 GB/s). Without it, blocks above 1 MiB are mapped unread.
+    trusted : sequence of str
+        Further type names to accept inside a part stored with skops, on top of the allow-list.
+
+    Returns
+    -------
+    estimator
+        Fitted, equal to the one saved.
+
+    Raises
+    ------
+    ForeignArtifactError, ArtifactVersionError, CorruptArtifactError
+        Before anything is built.
+    UnsafeFormatError
+        When a skops part holds types outside the allow-list and ``trusted``; they are named.
+    """
+    artifact = Artifact(path)
+    if artifact.kind != KIND:
+        hint = " Open it with tlclassic.WordVectors.load." if artifact.kind == "vectors" else ""
+        raise ForeignArtifactError(f"{artifact.path}: holds {artifact.kind!r}, not a model.{hint}")
+    if verify:
+        artifact.verify()
+    require("sklearn", purpose="Opening a saved pipeline")
+    arrays = {name: artifact.array(name) for name in artifact.names}
+
+    def decode_with_skops(node: dict[str, Any]) -> Any:
+        return _decode_with_skops(node, artifact, trusted)
+
+    decoder = Decoder(arrays, decode_with_skops, {"model_path": artifact.path}, artifact.path)
+    try:
+        return decoder.estimator(artifact.metadata["model"])
+    except TlclassicError:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise CorruptArtifactError(f"{artifact.path}: the model's description is malformed ({error!r}).") from error
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What :func:`save` was given as ``metadata``, and the versions that wrote the file; nothing is built."""
+    metadata = Artifact(path, kind=KIND).metadata
+    return {**metadata["user"], "tlclassic": metadata["tlclassic"], "sklearn": metadata["sklearn"]}
+
+
+def _encode_with_skops(estimator: Any, place: str) -> dict[str, Any]:
+    if not hasattr(estimator, "get_params"):
+        raise InvalidParameterError(f"{place} cannot be saved: {type(estimator).__name__} is not a scikit-learn estimator.")
+    skops_io = require("skops.io", purpose=f"Saving {type(estimator).__name__}")
+    try:
+        raw = skops_io.dumps(estimator)
+    except Exception as error:  # skops raises many types for what it cannot take apart
+        raise InvalidParameterError(f"{place} cannot be saved: skops cannot store it ({error}).") from error
+    foreign = _foreign_types(skops_io, raw, ())
+    if foreign:
+        raise InvalidParameterError(
+            f"{place} cannot be saved so that it opens again: it holds types outside the allow-list: {', '.join(foreign)}."
+        )
+    return {"$": "skops", "block": f"{place}/skops", "raw": raw}
+
+
+def _take_skops_blocks(node: Any) -> dict[str, Any]:
+    """Take the raw bytes out of the JSON tree, to be stored as blocks."""
+    found = {}
+    children = node if isinstance(node, list) else list(node.values()) if isinstance(node, dict) else []
+    if isinstance(node, dict) and node.get("$") == "skops":
+        found[node["block"]] = np.frombuffer(node.pop("raw"), dtype=np.uint8)
+    for child in children:
+        found.update(_take_skops_blocks(child))
+    return found
+
+
+def _foreign_types(skops_io: Any, raw: bytes, trusted: Sequence[str]) -> list[str]:
+    unknown = skops_io.get_untrusted_types(data=raw)
+    return sorted(name for name in unknown if name not in SKOPS_ALLOWED and name not in trusted)
+
+
+def _decode_with_skops(node: dict[str, Any], artifact: Artifact, trusted: Sequence[str]) -> Any:
+    skops_io = require("skops.io", purpose=f"Opening {artifact.path}")
+    raw = artifact.array(node["block"]).tobytes()
+    foreign = _foreign_types(skops_io, raw, trusted)
+    if foreign:
+        raise UnsafeFormatError(
+            f"{artifact.path}: holds types that are not on the allow-list: {', '.join(foreign)}. "
+            f"If you trust its origin: load(path, trusted={foreign!r})."
+        )
+    written, here = artifact.metadata["sklearn"], require("sklearn", purpose="Opening a model").__version__
+    if written.split(".")[:2] != here.split(".")[:2]:
+        warnings.warn(
+            f"{artifact.path}: a part of the model was fitted with scikit-learn {written} and is opened with {here}; "
+            "check its predictions or train again.",
+            TlclassicWarning,
+            stacklevel=4,
+        )
+    return skops_io.loads(raw, trusted=sorted(set(skops_io.get_untrusted_types(data=raw))))
