@@ -48,6 +48,8 @@ OWN_ESTIMATORS = {
     "EmbeddingVectorizer": "tlclassic.features",
     "CommonComponentRemoval": "tlclassic.features",
 }
+#: Attributes that `fit` and `partial_fit` make anew and prediction does not read.
+_TRANSIENT = ("_loss_function_",)
 _ATTRIBUTE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TAG = "$"  # a JSON object with this key is not a plain dict
 _DTYPES = ("float64", "float32", "int64", "int32", "bool")
@@ -99,7 +101,7 @@ class Encoder:
 
     def _plain(self, estimator: Any, name: str, place: str) -> dict[str, Any]:
         params = estimator.get_params(deep=False)
-        fitted = {key: value for key, value in vars(estimator).items() if key not in params}
+        fitted = {key: value for key, value in vars(estimator).items() if key not in (*params, *_TRANSIENT)}
         return {
             _TAG: "sklearn",
             "class": name,
@@ -142,10 +144,11 @@ class Encoder:
                 raise InvalidParameterError(f"{place} cannot be saved: an object array with other items than labels.")
             dtype = array.dtype.str if array.dtype.kind == "U" else "object"
             return {_TAG: "labels", "dtype": dtype, "items": items}
-        # Containers hold at least one dimension; the shape is kept beside.
-        stored = np.atleast_1d(array)
+        # The memory order is kept: BLAS sums in another order, hence to another last bit, on a transposed matrix.
+        order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+        stored = array.ravel(order="F") if order == "F" else np.atleast_1d(array)
         self.arrays[place] = stored.view(np.uint8) if array.dtype == bool else stored
-        return {_TAG: "array", "place": place, "dtype": array.dtype.name, "shape": list(array.shape)}
+        return {_TAG: "array", "place": place, "dtype": array.dtype.name, "shape": list(array.shape), "order": order}
 
 
 class Decoder:
@@ -157,8 +160,6 @@ class Decoder:
         The blocks.
     fallback : callable
         Called with the JSON node of an estimator that came from the encoder's fall-back.
-    own_options : dict
-        Keyword arguments for the ``from_state`` of our own estimators.
     path : str
         For errors.
     """
@@ -167,12 +168,10 @@ class Decoder:
         self,
         arrays: Mapping[str, NDArray[Any]],
         fallback: Callable[[dict[str, Any]], Any],
-        own_options: dict[str, Any],
         path: str,
     ) -> None:
         self._arrays = arrays
         self._fallback = fallback
-        self._own_options = own_options
         self._path = path
 
     def estimator(self, node: Any) -> Any:
@@ -189,7 +188,7 @@ class Decoder:
             cls = getattr(importlib.import_module(self._module(name, OWN_ESTIMATORS)), name)
             prefix = f"{place}/"
             arrays = {key[len(prefix) :]: self._arrays[key] for key in self._arrays if key.startswith(prefix)}
-            return cls.from_state(node["state"], arrays, **(self._own_options if name == "EmbeddingVectorizer" else {}))
+            return cls.from_state(node["state"], arrays)
         if kind == "sklearn":
             return self._plain(node)
         if kind == "skops":
@@ -246,7 +245,9 @@ class Decoder:
         array = self._arrays[node["place"]]
         if node["dtype"] == "bool":
             array = array.astype(bool)
-        return array.reshape(node["shape"])
+        return array.reshape(node["shape"], order="F" if node["order"] == "F" else "C")
 
     def _error(self, what: str) -> CorruptArtifactError:
-        return CorruptArtifactError(f"{self._path}: the model holds {what}. It was altered or written by a newer tlclassic.")
+        return CorruptArtifactError(
+            f"{self._path}: the model holds {what}. It was altered or written by a newer tlclassic."
+        )

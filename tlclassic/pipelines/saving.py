@@ -27,11 +27,16 @@ __all__ = ["KIND", "load", "read_metadata", "save"]
 
 KIND = "pipeline"
 
-#: Private types of scikit-learn and NumPy that fitted public estimators hold; skops trusts the public ones itself.
+#: Types of scikit-learn, SciPy and NumPy that fitted public estimators hold; skops trusts the public ones itself.
 SKOPS_ALLOWED = frozenset(
     {
         "numpy.dtype",
         "numpy.random.mtrand.RandomState",
+        "scipy.interpolate._interpolate.interp1d",
+        "scipy.sparse._csc.csc_array",
+        "scipy.sparse._csc.csc_matrix",
+        "scipy.sparse._csr.csr_array",
+        "scipy.sparse._csr.csr_matrix",
         "sklearn._loss.link.Interval",
         "sklearn._loss.link.LogitLink",
         "sklearn._loss.link.MultinomialLogit",
@@ -130,7 +135,7 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
     def decode_with_skops(node: dict[str, Any]) -> Any:
         return _decode_with_skops(node, artifact, trusted)
 
-    decoder = Decoder(arrays, decode_with_skops, {"model_path": artifact.path}, artifact.path)
+    decoder = Decoder(arrays, decode_with_skops, artifact.path)
     try:
         return decoder.estimator(artifact.metadata["model"])
     except TlclassicError:
@@ -147,7 +152,9 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _encode_with_skops(estimator: Any, place: str) -> dict[str, Any]:
     if not hasattr(estimator, "get_params"):
-        raise InvalidParameterError(f"{place} cannot be saved: {type(estimator).__name__} is not a scikit-learn estimator.")
+        raise InvalidParameterError(
+            f"{place} cannot be saved: {type(estimator).__name__} is not a scikit-learn estimator."
+        )
     skops_io = require("skops.io", purpose=f"Saving {type(estimator).__name__}")
     try:
         raw = skops_io.dumps(estimator)

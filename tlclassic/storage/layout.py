@@ -63,13 +63,18 @@ class Prelude:
         if raw[:8] != MAGIC[: len(raw[:8])] or not raw:
             raise ForeignArtifactError(f"{path}: not a tlclassic file (it begins with {raw[:8]!r}).")
         if len(raw) < PRELUDE_SIZE:
-            raise CorruptArtifactError(f"{path}: truncated: {actual_size} bytes, fewer than the {PRELUDE_SIZE}-byte start.")
+            raise CorruptArtifactError(
+                f"{path}: truncated: {actual_size} bytes, fewer than the {PRELUDE_SIZE}-byte start."
+            )
         _, number, header_crc, offset, size, file_size, _, crc = _PRELUDE.unpack(raw[:PRELUDE_SIZE])
         if crc != zlib.crc32(raw[:60]):
-            raise CorruptArtifactError(f"{path}: the start of the file is damaged (checksum differs). Restore it from a copy.")
+            raise CorruptArtifactError(
+                f"{path}: the start of the file is damaged (checksum differs). Restore it from a copy."
+            )
         if number > FORMAT:
             raise ArtifactVersionError(
-                f"{path}: written in format {number}; this tlclassic reads up to {FORMAT}. Upgrade: pip install -U tlclassic"
+                f"{path}: written in format {number}; this tlclassic reads up to {FORMAT}. "
+                "Upgrade: pip install -U tlclassic"
             )
         if file_size != actual_size:
             raise CorruptArtifactError(

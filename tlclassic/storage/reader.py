@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import mmap
 import os
@@ -102,7 +103,9 @@ class Artifact:
     def _parse_header(self, prelude: Prelude) -> dict[str, Any]:
         raw = self._map[prelude.header_offset : prelude.header_offset + prelude.header_size]
         if zlib.crc32(raw) != prelude.header_crc:
-            raise CorruptArtifactError(f"{self.path}: the header is damaged (checksum differs). Restore it from a copy.")
+            raise CorruptArtifactError(
+                f"{self.path}: the header is damaged (checksum differs). Restore it from a copy."
+            )
         try:
             header = json.loads(raw)
         except (ValueError, RecursionError) as error:
@@ -115,7 +118,7 @@ class Artifact:
     def _parse_blocks(self, raw: list[Any], end: int) -> dict[str, Block]:
         blocks = [Block.parse(item, end=end, path=self.path) for item in raw]
         by_place = sorted(blocks, key=lambda block: (block.offset, block.size))
-        for before, after in zip(by_place, by_place[1:], strict=False):
+        for before, after in itertools.pairwise(by_place):
             if before.offset + before.size > after.offset:
                 raise CorruptArtifactError(f"{self.path}: blocks {before.name!r} and {after.name!r} overlap.")
         named = {block.name: block for block in blocks}

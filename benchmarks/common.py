@@ -1,0 +1,61 @@
+"""What the benchmarks share: the data sets, the results file, the machine's description."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from tlclassic.evaluation import environment
+
+SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
+RESULTS = Path(__file__).resolve().parent / "results"
+SCRATCH = Path(os.environ.get("TLCLASSIC_SCRATCH", Path(__file__).resolve().parent.parent / ".cache" / "benchmarks"))
+
+
+def read_tsv(path: Path, label: str = "label") -> tuple[list[str], list[str]]:
+    """Texts and labels of an unquoted TSV file with a header."""
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    return [row["text"] for row in rows], [row[label] for row in rows]
+
+
+def dataset(name: str) -> dict[str, tuple[list[str], list[str]]]:
+    """Train, dev and test of a set in ../shared/data; dev is every seventh training row where the set has none."""
+    folder = SHARED / "data" / name
+    parts = {part: read_tsv(folder / f"{part}.tsv") for part in ("train", "test")}
+    if (folder / "dev.tsv").exists():
+        parts["dev"] = read_tsv(folder / "dev.tsv")
+        return parts
+    texts, labels = parts["train"]
+    held_out = [i % 7 == 3 for i in range(len(texts))]
+
+    def rows(wanted: bool) -> tuple[list[str], list[str]]:
+        chosen = [i for i, out in enumerate(held_out) if out is wanted]
+        return [texts[i] for i in chosen], [labels[i] for i in chosen]
+
+    return {"train": rows(False), "dev": rows(True), "test": parts["test"]}
+
+
+class Results:
+    """A JSON file of rows that grows while a benchmark runs, so that a stopped run goes on where it was."""
+
+    def __init__(self, name: str) -> None:
+        self.path = RESULTS / f"{name}.json"
+        self.data: dict[str, Any] = {"benchmark": name, "environment": environment(), "rows": {}}
+        if self.path.exists():
+            self.data["rows"] = json.loads(self.path.read_text())["rows"]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.data["rows"]
+
+    def add(self, key: str, row: dict[str, Any]) -> None:
+        """Keep a row and write the file."""
+        self.data["rows"][key] = row
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(self.data, indent=1, ensure_ascii=False) + "\n")
+        temporary.replace(self.path)
+        print(key, json.dumps(row, ensure_ascii=False)[:300], flush=True)

@@ -1,0 +1,76 @@
+"""``tlclassic evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tlclassic.app.console import note, print_json
+from tlclassic.app.options import FormatOption, JsonOption, QuotedOption
+
+
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="A model saved by `tlclassic train`.", show_default=False)],
+    test: Annotated[
+        str,
+        typer.Argument(
+            metavar="TEST", help="Labelled texts: TSV, CSV, JSONL or Parquet; - for stdin.", show_default=False
+        ),
+    ],
+    text: Annotated[
+        str | None, typer.Option(help="Column of the texts; as in training when left out.", show_default=False)
+    ] = None,
+    label: Annotated[
+        str | None, typer.Option(help="Column of the labels; as in training when left out.", show_default=False)
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Also write a self-contained HTML page with plots to this file.", show_default=False),
+    ] = None,
+    json: JsonOption = False,
+    input_format: FormatOption = None,
+    quoted: QuotedOption = None,
+) -> None:
+    """Measure a model on labelled texts: accuracy, macro-F1, per class, calibration, confusion.
+
+    Example: tlclassic evaluate model.tlc test.tsv --json
+    """
+    from tlclassic.data import load_dataset
+    from tlclassic.evaluation import evaluate_predictions
+    from tlclassic.pipelines import load, read_metadata
+    from tlclassic.pipelines.applying import class_names, predict_texts
+
+    task = read_metadata(model).get("task", {})
+    data = load_dataset(
+        test,
+        text=text or task.get("text") or "text",
+        label=label or task.get("label") or "label",
+        multilabel=task.get("multilabel"),
+        separator=task.get("separator", ","),
+        format=None if input_format is None else str(input_format),
+        quoted=quoted,
+    )
+    if data.n_unlabelled:
+        note(f"{test}: {data.n_unlabelled} rows without a label are left out")
+    pipeline = load(model)
+    labels = task.get("labels")
+    classes = class_names(pipeline, labels)
+    predictions = predict_texts(pipeline, data.texts, labels=labels, proba=hasattr(pipeline, "predict_proba"))
+    truth = _like_classes(data.labels, classes)
+    evaluation = evaluate_predictions(truth, predictions.labels, predictions.proba, classes)
+    if report is not None:
+        evaluation.to_html(report)
+        note(f"wrote {report}")
+    print_json(evaluation.as_dict()) if json else print(evaluation)
+
+
+def _like_classes(labels: list[Any], classes: list[Any]) -> list[Any]:
+    """TSV and CSV have no types: a label read as "1" is the class 1 of a model trained on typed labels."""
+    by_name = {str(name): name for name in classes}
+
+    def typed(label: Any) -> Any:
+        return [typed(item) for item in label] if isinstance(label, list) else by_name.get(str(label), label)
+
+    return [typed(label) for label in labels]

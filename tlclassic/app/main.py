@@ -1,0 +1,75 @@
+"""The commands put together, and the exit codes: 0 done, 2 wrong use, 1 failed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from tlclassic._version import __version__
+from tlclassic.app import demo, evaluate, predict, train, vectors
+from tlclassic.app.console import note, warnings_on_stderr
+from tlclassic.errors import InvalidParameterError, TlclassicError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="tlclassic",
+    help="Transfer learning on text with classical, CPU-only models.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train.train)
+app.command("predict")(predict.predict)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(vectors.app, name="vectors")
+app.command("demo")(demo.demo)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"tlclassic {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        with warnings_on_stderr():
+            app(prog_name="tlclassic")
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except InvalidParameterError as error:
+        note(f"error: {error}")
+        return 2
+    except TlclassicError as error:
+        note(f"error: {error}")
+        return 1
+    except BrokenPipeError:
+        # The reader of our output has gone; say nothing, and keep the interpreter from saying it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except MemoryError:
+        note("error: out of memory. Use a smaller --limit, or vectors quantised with `tlclassic vectors convert`.")
+        return 1
+    except OSError as error:
+        note(f"error: {error}")
+        return 1
+    return 0

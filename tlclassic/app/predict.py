@@ -1,0 +1,89 @@
+"""``tlclassic predict``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tlclassic.app.console import progress_bar
+from tlclassic.app.options import Format, FormatOption, QuotedOption
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A model saved by `tlclassic train`.", show_default=False)],
+    file: Annotated[
+        str, typer.Argument(help="Texts: TSV, CSV, JSONL or Parquet, also .gz and .zst; - for stdin.")
+    ] = "-",
+    text: Annotated[
+        str | None,
+        typer.Option(help="Column of the texts; the one of the training file when left out.", show_default=False),
+    ] = None,
+    lines: Annotated[bool, typer.Option("--lines", help="The input has no columns: every line is a text.")] = False,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="A column of the input to copy to the output, such as an id.", show_default=False),
+    ] = None,
+    proba: Annotated[bool, typer.Option("--proba", help="Add the probability of every class.")] = False,
+    output_format: Annotated[Format, typer.Option("--format", help="Format of the output.")] = Format.jsonl,
+    output: Annotated[str, typer.Option("--output", "-o", help="Where the predictions go; - for stdout.")] = "-",
+    batch_size: Annotated[int, typer.Option(help="Texts read and predicted at a time.", min=1)] = 4096,
+    input_format: FormatOption = None,
+    quoted: QuotedOption = None,
+) -> None:
+    """Predict the label of every text, in order, one row each; memory does not grow with the input.
+
+    Example: echo "where is my parcel" | tlclassic predict model.tlc --lines --proba
+    """
+    from tlclassic.data import open_writer, read_batches, read_lines
+    from tlclassic.pipelines import load, read_metadata
+    from tlclassic.pipelines.applying import class_names, predict_texts
+
+    task = read_metadata(model).get("task", {})
+    pipeline = load(model)
+    labels = task.get("labels")
+    text = text or task.get("text") or "text"
+    kept = keep or []
+    names = class_names(pipeline, labels)
+    shape = _Shape(output_format, names, kept, proba, task.get("separator", ","))
+    if lines:
+        batches = read_lines(file, column=text, batch_size=batch_size)
+    else:
+        reading = {"format": None if input_format is None else str(input_format), "quoted": quoted}
+        batches = read_batches(file, columns=[text, *kept], batch_size=batch_size, **reading)
+    done = 0
+    with (
+        progress_bar("predicting") as advance,
+        open_writer(output, format=str(output_format), columns=shape.columns) as writer,
+    ):
+        for batch in batches:
+            predictions = predict_texts(pipeline, batch.columns[text], labels=labels, proba=proba)
+            writer.write({**{name: batch.columns[name] for name in kept}, **shape.rows(predictions)})
+            done += len(predictions.labels)
+            advance(done, None)
+
+
+class _Shape:
+    """How predictions become columns: JSONL nests the probabilities, the tables have a column for each class."""
+
+    def __init__(self, output_format: Format, names: list[Any], kept: list[str], proba: bool, separator: str) -> None:
+        self._nested = output_format == Format.jsonl
+        self._flat_labels = output_format in (Format.tsv, Format.csv)
+        self._names = [str(name) for name in names]
+        self._proba = proba
+        self._separator = separator
+        probabilities = ["proba"] if self._nested else [f"proba_{name}" for name in self._names]
+        self.columns = [*kept, "label", *(probabilities if proba else [])]
+
+    def rows(self, predictions: Any) -> dict[str, list[Any]]:
+        labels = predictions.labels
+        if self._flat_labels and labels and isinstance(labels[0], list):
+            labels = [self._separator.join(map(str, row)) for row in labels]
+        columns = {"label": labels}
+        if not self._proba:
+            return columns
+        table = predictions.proba.tolist()
+        if self._nested:
+            return {**columns, "proba": [dict(zip(self._names, row, strict=True)) for row in table]}
+        return {**columns, **{f"proba_{name}": [row[i] for row in table] for i, name in enumerate(self._names)}}

@@ -1,0 +1,236 @@
+"""``tlclassic train``."""
+
+from __future__ import annotations
+
+import hashlib
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tlclassic.app.console import note, print_json, progress_bar
+from tlclassic.app.options import Format, FormatOption, JsonOption, QuotedOption, TrustOption
+
+if TYPE_CHECKING:
+    from tlclassic.data import Dataset
+    from tlclassic.pipelines.training import FeatureOptions, TrainingResult
+
+
+class Pooling(StrEnum):
+    """Ways of pooling word vectors."""
+
+    mean = "mean"
+    max = "max"
+    min = "min"
+    tfidf = "tfidf"
+    sif = "sif"
+    usif = "usif"
+    power = "power"
+
+
+class Unknown(StrEnum):
+    """What an unknown word counts for."""
+
+    ignore = "ignore"
+    zero = "zero"
+    subword = "subword"
+    mean = "mean"
+
+
+class Metric(StrEnum):
+    """What the regularisation strength is chosen by."""
+
+    accuracy = "accuracy"
+    macro_f1 = "macro_f1"
+
+
+class Calibration(StrEnum):
+    """Ways of calibrating probabilities."""
+
+    none = "none"
+    sigmoid = "sigmoid"
+    isotonic = "isotonic"
+    temperature = "temperature"
+
+
+class InModel(StrEnum):
+    """Where the vectors of a saved model are."""
+
+    embed = "embed"
+    refer = "refer"
+
+
+def train(
+    train_file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="TRAIN", help="Labelled texts: TSV, CSV, JSONL or Parquet, also .gz and .zst; - for stdin."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the model goes; an existing file is replaced.")],
+    features: Annotated[
+        list[str],
+        typer.Option(
+            "--features",
+            "-f",
+            help="vectors:PATH (pooled word vectors), tfidf (word uni- and bigrams) or tfidf-char; several are combined.",
+        ),
+    ],
+    text: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    label: Annotated[str, typer.Option(help="Column of the labels.")] = "label",
+    dev: Annotated[
+        Path | None, typer.Option(help="Labelled texts to report on; never trained on.", show_default=False)
+    ] = None,
+    pooling: Annotated[
+        list[Pooling] | None,
+        typer.Option(
+            help="How word vectors become a text vector; several are put side by side. Default: mean.",
+            show_default=False,
+        ),
+    ] = None,
+    unknown: Annotated[Unknown, typer.Option(help="What a word without a vector counts for.")] = Unknown.ignore,
+    multilabel: Annotated[
+        bool | None,
+        typer.Option(
+            "--multilabel/--single-label",
+            help="Several labels a text. Told by the labels being lists when left out.",
+            show_default=False,
+        ),
+    ] = None,
+    separator: Annotated[str, typer.Option(help="Between the labels of a multi-label TSV or CSV field.")] = ",",
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Weight classes by the inverse of their frequency.")
+    ] = False,
+    metric: Annotated[Metric, typer.Option(help="What cross-validation chooses the strength by.")] = Metric.accuracy,
+    calibrate: Annotated[Calibration, typer.Option(help="Calibrate the probabilities.")] = Calibration.none,
+    vectors: Annotated[
+        InModel, typer.Option(help="Store the word vectors in the model, or refer to their file.")
+    ] = InModel.embed,
+    limit: Annotated[int | None, typer.Option(help="Read only the first N word vectors.", show_default=False)] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Keep a fast copy of the vectors in the cache folder.")
+    ] = False,
+    trust: TrustOption = False,
+    seed: Annotated[int, typer.Option(help="Of the cross-validation's folds.")] = 0,
+    input_format: FormatOption = None,
+    quoted: QuotedOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train a classifier on labelled texts and save it as one file.
+
+    Features, then a logistic regression whose strength is chosen by cross-validation on TRAIN.
+
+    Example: tlclassic train train.tsv --features vectors:glove.6B.100d.txt --out model.tlc
+    """
+    from tlclassic.data import load_dataset
+    from tlclassic.pipelines import save
+    from tlclassic.pipelines.training import FeatureOptions, train_classifier
+
+    reading = _reading(text, label, multilabel, separator, input_format, quoted)
+    data = load_dataset(_source(train_file), **reading)
+    _say_unlabelled(train_file, data)
+    is_multilabel = _is_multilabel(data, multilabel)
+    options = FeatureOptions(
+        features=features,
+        pooling=[str(name) for name in pooling or [Pooling.mean]],
+        vectorizer={"unknown": str(unknown)},
+        load={"limit": limit, "cache": True if cache else None, "trust": trust},
+    )
+    with progress_bar("cross-validating") as advance:
+        tried: list[float] = []
+
+        def on_step(strength: float, score: float) -> None:
+            tried.append(strength)
+            advance(len(tried), None)
+
+        result = train_classifier(
+            data.texts,
+            data.labels,
+            options,
+            multilabel=is_multilabel,
+            metric=str(metric),
+            class_weight="balanced" if balanced else None,
+            calibrate=str(calibrate),
+            random_state=seed,
+            on_step=on_step,
+        )
+    report = _report(result, data, train_file)
+    if dev is not None:
+        held_out = load_dataset(_source(dev), **{**reading, "multilabel": is_multilabel})
+        report["dev"] = _evaluate(result, held_out)
+    task = {"text": text, "label": label, "multilabel": is_multilabel, "separator": separator, "labels": result.labels}
+    save(
+        result.pipeline,
+        out,
+        vectors=str(vectors),
+        metadata={"task": task, "training": report, "options": _shown(options)},
+    )
+    report["model"] = str(out)
+    report["bytes"] = out.stat().st_size
+    print_json(report) if json else _print(report)
+
+
+def _source(path: Path) -> str:
+    return str(path)
+
+
+def _reading(
+    text: str, label: str, multilabel: bool | None, separator: str, input_format: Format | None, quoted: bool | None
+) -> dict[str, Any]:
+    return {
+        "text": text,
+        "label": label,
+        "multilabel": multilabel,
+        "separator": separator,
+        "format": None if input_format is None else str(input_format),
+        "quoted": quoted,
+    }
+
+
+def _is_multilabel(data: Dataset, wanted: bool | None) -> bool:
+    return bool(wanted) if wanted is not None else bool(data.labels) and isinstance(data.labels[0], list)
+
+
+def _say_unlabelled(path: Path, data: Dataset) -> None:
+    if data.n_unlabelled:
+        note(f"{path}: {data.n_unlabelled} rows without a label are left out of training")
+
+
+def _report(result: TrainingResult, data: Dataset, path: Path) -> dict[str, Any]:
+    search = result.search
+    classes = result.labels if result.labels is not None else result.pipeline.classes_.tolist()
+    return {
+        "n": len(data.texts),
+        "n_unlabelled": data.n_unlabelled,
+        "classes": classes,
+        "C": search.C,
+        "cross_validation": {"metric": search.metric, "score": search.scores[search.C], "folds": search.n_folds},
+        "sha256": None if str(path) == "-" else hashlib.file_digest(path.open("rb"), "sha256").hexdigest(),
+    }
+
+
+def _evaluate(result: TrainingResult, data: Dataset) -> dict[str, Any]:
+    from tlclassic.evaluation import evaluate_predictions
+    from tlclassic.pipelines.applying import class_names, predict_texts
+
+    predictions = predict_texts(result.pipeline, data.texts, labels=result.labels, proba=True)
+    classes = class_names(result.pipeline, result.labels)
+    evaluation = evaluate_predictions(data.labels, predictions.labels, predictions.proba, classes).as_dict()
+    return {key: evaluation[key] for key in ("n", "accuracy", "macro_f1")}
+
+
+def _shown(options: FeatureOptions) -> dict[str, Any]:
+    return {"features": list(options.features), "pooling": list(options.pooling), **options.vectorizer}
+
+
+def _print(report: dict[str, Any]) -> None:
+    validation = report["cross_validation"]
+    print(f"trained on {report['n']:,} texts, {len(report['classes'])} classes")
+    print(
+        f"{validation['metric']} {validation['score']:.4f} in {validation['folds']}-fold cross-validation (C = {report['C']:g})"
+    )
+    if "dev" in report:
+        scores = report["dev"]
+        print(f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f} on {scores['n']:,} dev texts")
+    print(f"saved {report['model']} ({report['bytes']:,} bytes)")

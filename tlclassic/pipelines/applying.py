@@ -1,0 +1,72 @@
+"""A fitted pipeline applied to texts: labels and probabilities, batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlclassic.errors import InvalidParameterError
+
+__all__ = ["Predictions", "class_names", "predict_texts"]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions for n texts.
+
+    Attributes
+    ----------
+    labels : list of length n
+        One label a text, of the type it was trained with; for multi-label, a list of labels a text.
+    proba : float array of shape (n, n_classes), or None
+    """
+
+    labels: list[Any]
+    proba: NDArray[np.floating[Any]] | None
+
+
+def class_names(pipeline: Any, labels: Sequence[Any] | None = None) -> list[Any]:
+    """The classes in the order of the probability columns; ``labels`` are the saved ones of a multi-label model."""
+    return list(labels) if labels is not None else list(pipeline.classes_.tolist())
+
+
+def predict_texts(
+    pipeline: Any, texts: Sequence[str], *, labels: Sequence[Any] | None = None, proba: bool = False
+) -> Predictions:
+    """Predict ``texts``.
+
+    Parameters
+    ----------
+    pipeline : fitted pipeline
+    texts : sequence of str of length n
+    labels : sequence, optional
+        For a multi-label model: the label of each indicator column.
+    proba : bool
+        Also give probabilities.
+
+    Raises
+    ------
+    InvalidParameterError
+        When probabilities are asked of a head that has none.
+    """
+    if proba and not hasattr(pipeline, "predict_proba"):
+        head = type(getattr(pipeline, "steps", [("", pipeline)])[-1][1]).__name__
+        raise InvalidParameterError(f"proba=True needs a head with probabilities; {head} has none. Calibrate it.")
+    if not texts:
+        return Predictions([], np.empty((0, len(class_names(pipeline, labels)))) if proba else None)
+    if not proba:
+        return Predictions(_names(pipeline.predict(texts), labels), None)
+    probabilities = pipeline.predict_proba(texts)
+    if labels is not None:
+        return Predictions(_names((probabilities > 0.5).astype(int), labels), probabilities)
+    return Predictions(pipeline.classes_[probabilities.argmax(axis=1)].tolist(), probabilities)
+
+
+def _names(predicted: NDArray[Any], labels: Sequence[Any] | None) -> list[Any]:
+    if labels is None:
+        return list(predicted.tolist())
+    return [[labels[column] for column in np.flatnonzero(row)] for row in predicted]

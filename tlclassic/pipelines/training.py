@@ -1,0 +1,169 @@
+"""From labelled texts to a fitted pipeline: the command line's default way, callable from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.preprocessing import MultiLabelBinarizer, StandardScaler
+
+from tlclassic._validate import check_choice, check_texts
+from tlclassic.errors import InvalidParameterError
+from tlclassic.features import EmbeddingVectorizer
+from tlclassic.heads import LogisticSearch, search_logistic
+
+__all__ = ["FeatureOptions", "TrainingResult", "build_features", "train_classifier"]
+
+CALIBRATIONS = ("none", "sigmoid", "isotonic", "temperature")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureOptions:
+    """Which features to use and how.
+
+    Attributes
+    ----------
+    features : sequence of str
+        ``"vectors:PATH"`` (pooled word vectors), ``"tfidf"`` (word uni- and bigrams) or ``"tfidf-char"`` (character
+        2- to 5-grams inside words). Several are put side by side.
+    pooling : sequence of str
+        For the vectors; several are put side by side. See :class:`tlclassic.EmbeddingVectorizer`.
+    vectorizer : dict
+        Further keyword arguments of :class:`tlclassic.EmbeddingVectorizer`.
+    load : dict
+        Keyword arguments of :meth:`tlclassic.WordVectors.load`.
+    """
+
+    features: Sequence[str]
+    pooling: Sequence[str] = ("mean",)
+    vectorizer: dict[str, Any] = field(default_factory=dict)
+    load: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A fitted pipeline and how it came about.
+
+    Attributes
+    ----------
+    pipeline : sklearn.pipeline.Pipeline
+        Steps ``features`` and ``head``.
+    search : LogisticSearch
+    labels : list or None
+        For multi-label, the label of each column of the indicator matrix that ``pipeline.predict`` gives; else None.
+    """
+
+    pipeline: Pipeline
+    search: LogisticSearch
+    labels: list[Any] | None
+
+
+def build_features(options: FeatureOptions) -> Any:
+    """The unfitted feature step: one transformer, or a union of several.
+
+    Raises
+    ------
+    InvalidParameterError
+        For a feature of unknown kind, or none at all.
+    """
+    if not options.features:
+        raise InvalidParameterError("features must name at least one of vectors:PATH, tfidf, tfidf-char; got none.")
+    parts = [_feature(name, options) for name in options.features]
+    if len(parts) == 1:
+        return parts[0]
+    return FeatureUnion([(f"features{number}", part) for number, part in enumerate(parts)])
+
+
+def _feature(name: str, options: FeatureOptions) -> Any:
+    kind, _, path = name.partition(":")
+    if kind == "vectors" and path:
+        from tlclassic.vectors import WordVectors
+
+        pooling = options.pooling[0] if len(options.pooling) == 1 else tuple(options.pooling)
+        vectors = WordVectors.load(path, **options.load)
+        vectorizer = EmbeddingVectorizer(vectors, pooling=pooling, **options.vectorizer)
+        # Unit variance lets one regularisation strength fit all dimensions, and L-BFGS converge.
+        return Pipeline([("pool", vectorizer), ("scale", StandardScaler())])
+    if name == "tfidf":
+        return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
+    if name == "tfidf-char":
+        return TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+    raise InvalidParameterError(f"features must be vectors:PATH, tfidf or tfidf-char; got {name!r}.")
+
+
+def train_classifier(
+    texts: Sequence[str],
+    labels: Sequence[Any],
+    options: FeatureOptions,
+    *,
+    multilabel: bool = False,
+    metric: str = "accuracy",
+    class_weight: str | None = None,
+    calibrate: str = "none",
+    random_state: int = 0,
+    on_step: Callable[[float, float], None] | None = None,
+) -> TrainingResult:
+    """Fit features and a logistic regression whose strength is chosen by cross-validation.
+
+    Parameters
+    ----------
+    texts : sequence of str of length n
+    labels : sequence of length n
+        Strings, integers or booleans; for multi-label, lists of them.
+    options : FeatureOptions
+    multilabel : bool
+        Whether a text can carry several labels or none.
+    metric : {"accuracy", "macro_f1"}
+        What the strength is chosen by.
+    class_weight : {None, "balanced"}
+    calibrate : {"none", "sigmoid", "isotonic", "temperature"}
+        Calibrate the probabilities on cross-validated decisions (Platt 1999; Zadrozny & Elkan 2002; Guo et al. 2017).
+    random_state : int
+    on_step : callable, optional
+        Called with (C, mean score) after each strength tried.
+
+    Raises
+    ------
+    InvalidParameterError
+    """
+    check_choice("calibrate", calibrate, CALIBRATIONS)
+    texts = check_texts(texts)
+    targets, names = _targets(labels, multilabel)
+    features = build_features(options)
+    matrix = features.fit_transform(texts, targets)
+    search = search_logistic(
+        matrix.tocsr() if hasattr(matrix, "tocsr") else matrix,
+        targets,
+        metric=metric,
+        class_weight=class_weight,
+        random_state=random_state,
+        on_step=on_step,
+    )
+    head = search.estimator
+    if calibrate != "none":
+        if multilabel:
+            raise InvalidParameterError("calibrate works with one label a text; got multilabel=True.")
+        head = _calibrated(head, matrix, targets, calibrate, search.n_folds)
+    return TrainingResult(Pipeline([("features", features), ("head", head)]), search, names)
+
+
+def _targets(labels: Sequence[Any], multilabel: bool) -> tuple[Any, list[Any] | None]:
+    if multilabel:
+        binarizer = MultiLabelBinarizer()
+        indicator = binarizer.fit_transform(labels)
+        return indicator, binarizer.classes_.tolist()
+    kinds = sorted({type(label).__name__ for label in labels})
+    if len(kinds) > 1:
+        raise InvalidParameterError(f"labels must all be of one type; got {', '.join(kinds)}.")
+    return np.asarray(labels), None
+
+
+def _calibrated(head: Any, matrix: Any, targets: Any, method: str, n_folds: int) -> Any:
+    model = CalibratedClassifierCV(clone(head), method=method, cv=n_folds, ensemble=False)
+    return model.fit(matrix, targets)
