@@ -36,7 +36,7 @@ def predict(
 
     Example: echo "where is my parcel" | tlclassic predict model.tlc --lines --proba
     """
-    from tlclassic.data import open_writer, read_batches, read_lines
+    from tlclassic.data import open_writer, read_batches
     from tlclassic.pipelines import load, read_metadata
     from tlclassic.pipelines.applying import class_names, predict_texts
 
@@ -47,11 +47,14 @@ def predict(
     kept = keep or []
     names = class_names(pipeline, labels)
     shape = _Shape(output_format, names, kept, proba, task.get("separator", ","))
-    if lines:
-        batches = read_lines(file, column=text, batch_size=batch_size)
-    else:
-        reading = {"format": None if input_format is None else str(input_format), "quoted": quoted}
-        batches = read_batches(file, columns=[text, *kept], batch_size=batch_size, **reading)
+    batches = read_batches(
+        file,
+        columns=[text],
+        optional=kept,
+        format="txt" if lines else None if input_format is None else str(input_format),
+        quoted=quoted,
+        batch_size=batch_size,
+    )
     done = 0
     with (
         progress_bar("predicting") as advance,

@@ -130,7 +130,7 @@ def train(
     reading = _reading(text, label, multilabel, separator, input_format, quoted)
     data = load_dataset(_source(train_file), **reading)
     _say_unlabelled(train_file, data)
-    is_multilabel = _is_multilabel(data, multilabel)
+    is_multilabel = data.multilabel
     options = FeatureOptions(
         features=features,
         pooling=[str(name) for name in pooling or [Pooling.mean]],
@@ -186,10 +186,6 @@ def _reading(
         "format": None if input_format is None else str(input_format),
         "quoted": quoted,
     }
-
-
-def _is_multilabel(data: Dataset, wanted: bool | None) -> bool:
-    return bool(wanted) if wanted is not None else bool(data.labels) and isinstance(data.labels[0], list)
 
 
 def _say_unlabelled(path: Path, data: Dataset) -> None:

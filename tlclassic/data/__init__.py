@@ -2,6 +2,21 @@
 
 from tlclassic.data.batches import FORMATS, Batch, read_batches
 from tlclassic.data.dataset import Dataset, load_dataset
+from tlclassic.data.sample import SAMPLE_TASKS, Sample, load_sample
+from tlclassic.data.texts import TextColumn
 from tlclassic.data.writing import WRITE_FORMATS, TableWriter, open_writer
 
-__all__ = ["FORMATS", "WRITE_FORMATS", "Batch", "Dataset", "TableWriter", "load_dataset", "open_writer", "read_batches"]
+__all__ = [
+    "FORMATS",
+    "SAMPLE_TASKS",
+    "WRITE_FORMATS",
+    "Batch",
+    "Dataset",
+    "Sample",
+    "TableWriter",
+    "TextColumn",
+    "load_dataset",
+    "load_sample",
+    "open_writer",
+    "read_batches",
+]

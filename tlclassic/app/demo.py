@@ -1,0 +1,95 @@
+"""``tlclassic demo``."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tlclassic.app.console import note, print_json
+from tlclassic.app.options import JsonOption
+
+EXAMPLES = (
+    "the courier left my box with some neighbour i have never met",
+    "why was i charged twice this month??",
+    "Can I move my Thursday slot to next week?",
+)
+
+
+def demo(
+    texts: Annotated[
+        list[str] | None, typer.Option("--text", help="A message to classify; give it several times for several.", show_default=False)
+    ] = None,
+    keep: Annotated[Path | None, typer.Option(help="Keep the models in this folder.", show_default=False)] = None,
+    json: JsonOption = False,
+) -> None:
+    """Train on the embedded sample of customer messages, compare with TF-IDF, and classify what you type."""
+    from tlclassic.pipelines.demonstration import run_demo
+
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        rows, pipeline = run_demo(folder, on_step=lambda message: note(f"… {message}"))
+        examples = _classify(pipeline, texts or list(EXAMPLES))
+        if json:
+            print_json({"rows": [row.as_dict() for row in rows], "examples": examples})
+            return
+        _print_table(rows)
+        _print_examples(examples)
+        if not texts and sys.stdin.isatty():
+            _converse(pipeline)
+    _print_next()
+
+
+def _classify(pipeline: Any, texts: list[str]) -> list[dict[str, Any]]:
+    probabilities = pipeline.predict_proba(texts)
+    best = probabilities.argmax(axis=1)
+    return [
+        {"text": text, "topic": str(pipeline.classes_[column]), "probability": round(float(row[column]), 3)}
+        for text, row, column in zip(texts, probabilities, best, strict=True)
+    ]
+
+
+def _print_table(rows: list[Any]) -> None:
+    print("\nTopic of a customer message (8 classes), 160 test messages:\n")
+    print(f"{'features':14}{'accuracy':>9}{'95 % interval':>17}{'size':>10}{'load':>10}{'texts/s':>10}")
+    for row in rows:
+        interval = f"{100 * row.interval[0]:.1f} - {100 * row.interval[1]:.1f}"
+        print(
+            f"{row.features:14}{100 * row.accuracy:9.1f}{interval:>17}{row.size / 1e6:7.2f} MB"
+            f"{1000 * row.load_seconds:7.1f} ms{row.texts_per_second:10,.0f}"
+        )
+
+
+def _print_examples(examples: list[dict[str, Any]]) -> None:
+    print()
+    for example in examples:
+        print(f"{example['topic']:>10} {example['probability']:.2f}  {example['text']}")
+
+
+def _converse(pipeline: Any) -> None:
+    print("\nType a message to classify it; an empty line ends.")
+    while True:
+        try:
+            text = input("> ").strip()
+        except (EOFError, KeyboardInterrupt):
+            print()
+            return
+        if not text:
+            return
+        _print_examples(_classify(pipeline, [text]))
+
+
+def _print_next() -> None:
+    print(
+        """
+These vectors were learned from a thousand messages alone. Vectors pre-trained on billions of words know far more; with a
+GloVe, word2vec or fastText file and your own labelled texts:
+
+  tlclassic train train.tsv --features vectors:glove.6B.100d.txt --dev dev.tsv --out model.tlc
+  tlclassic evaluate model.tlc test.tsv
+  tlclassic predict model.tlc new.tsv --proba"""
+    )

@@ -1,0 +1,116 @@
+"""The demo: word vectors learned from the embedded sample, a classifier on them, and a TF-IDF pipeline beside it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+
+from tlclassic.data import load_sample
+from tlclassic.pipelines.saving import load, save
+from tlclassic.pipelines.training import FeatureOptions, train_classifier
+
+__all__ = ["DemoRow", "run_demo"]
+
+FEATURES = {
+    "word vectors": ("vectors",),
+    "TF-IDF": ("tfidf",),
+    "both": ("vectors", "tfidf"),
+}
+REPEATS = 5
+
+
+@dataclass(frozen=True)
+class DemoRow:
+    """One line of the demo's table.
+
+    Attributes
+    ----------
+    features : str
+    accuracy : float
+        On the sample's test part.
+    interval : tuple of float
+        95 % Wilson interval of the accuracy.
+    size : int
+        Bytes on disk.
+    load_seconds, texts_per_second : float
+        Medians of five.
+    """
+
+    features: str
+    accuracy: float
+    interval: tuple[float, float]
+    size: int
+    load_seconds: float
+    texts_per_second: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+
+def run_demo(folder: Path, *, on_step: Callable[[str], None] = lambda message: None) -> tuple[list[DemoRow], Any]:
+    """Train, save, reload and measure; the models and the vectors are left in ``folder``.
+
+    Parameters
+    ----------
+    folder : path
+    on_step : callable, optional
+        Called with a line of text before each step.
+
+    Returns
+    -------
+    rows : list of DemoRow
+    pipeline
+        The reloaded model on both kinds of features.
+    """
+    train, test = load_sample("train"), load_sample("test")
+    on_step("learning word vectors from the sample's 952 training and unlabelled messages")
+    vectors = _train_vectors(folder, [*train.texts, *load_sample("unlabelled").texts])
+    labelled = [i for i, topic in enumerate(train.topic) if topic is not None]
+    texts, topics = [train.texts[i] for i in labelled], [train.topic[i] for i in labelled]
+    rows = []
+    pipeline = None
+    for name, features in FEATURES.items():
+        on_step(f"training on {name}")
+        chosen = [f"vectors:{vectors}" if kind == "vectors" else kind for kind in features]
+        options = FeatureOptions(features=chosen, vectorizer={"unknown": "subword"}, pooling=("mean", "max"))
+        path = folder / f"topic-{'-'.join(features)}.tlc"
+        save(train_classifier(texts, topics, options).pipeline, path, metadata={"task": {"text": "text", "label": "topic"}})
+        row, pipeline = _measure(name, path, test.texts, test.topic)
+        rows.append(row)
+    return rows, pipeline
+
+
+def _train_vectors(folder: Path, texts: Sequence[str]) -> Path:
+    from tlclassic.vectors.training import train_vectors
+
+    path = folder / "sample-vectors.tlc"
+    train_vectors(texts, algorithm="fasttext", dim=64, min_count=2, epochs=40, workers=1, seed=0).save(path)
+    return path
+
+
+def _measure(name: str, path: Path, texts: Sequence[str], labels: Sequence[str]) -> tuple[DemoRow, Any]:
+    from tlclassic.evaluation import evaluate_predictions
+
+    load_times = [_seconds(lambda: load(path)) for _ in range(REPEATS)]
+    pipeline = load(path)
+    predicted = pipeline.predict(texts).tolist()
+    times = [_seconds(lambda: pipeline.predict(texts)) for _ in range(REPEATS)]
+    evaluation = evaluate_predictions(list(labels), predicted).as_dict()
+    low, high = evaluation["accuracy_interval"]
+    speed = len(texts) / statistics.median(times)
+    row = DemoRow(
+        name, evaluation["accuracy"], (low, high), path.stat().st_size, statistics.median(load_times), speed
+    )
+    return row, pipeline
+
+
+def _seconds(function: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
