@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ from tlclassic._validate import check_choice, check_integer
 from tlclassic.data.delimited import delimited_rows
 from tlclassic.data.jsonl import jsonl_rows
 from tlclassic.data.parquet import parquet_rows
-from tlclassic.data.rows import Row, Wanted
+from tlclassic.data.rows import Row, Wanted, shorten
 from tlclassic.data.source import Source, open_source
 from tlclassic.errors import InvalidParameterError
 
-__all__ = ["FORMATS", "Batch", "format_of_name", "read_batches", "scan"]
+__all__ = ["FORMATS", "Batch", "check_options", "format_of_name", "read_batches", "scan"]
 
 #: Formats that are read; ``txt`` is one text a line, without a header.
 FORMATS = ("tsv", "csv", "jsonl", "parquet", "txt")
@@ -98,7 +97,7 @@ def read_batches(
     """
     check_choice("empty", empty, ("keep", "error"))
     wanted = Wanted(required=_names("columns", columns), optional=_names("optional", optional))
-    _check_options(wanted, format, quoted, batch_size)
+    check_options(wanted, format, quoted, batch_size)
     return scan(source, wanted, format=format, quoted=quoted, batch_size=batch_size, empty=empty)
 
 
@@ -140,7 +139,8 @@ def _names(parameter: str, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _check_options(wanted: Wanted, format: str | None, quoted: bool | None, batch_size: int) -> None:
+def check_options(wanted: Wanted, format: str | None, quoted: bool | None, batch_size: int = 1) -> None:
+    """Raise `InvalidParameterError` for options outside their domain."""
     if not wanted.names:
         raise InvalidParameterError("columns must name at least one column; got none.")
     if len(set(wanted.names)) != len(wanted.names):
@@ -162,7 +162,8 @@ def _check_text(source: Source, line: int, name: str, value: object, empty: str)
         raise source.error(f"column {name!r} is null", line=line, remedy="Give the row a text or remove it")
     else:
         kind = type(value).__name__
-        raise source.error(f"column {name!r} must be a string, got {kind}: {value!r:.60}", line=line)
+        message = f"column {name!r} must be a string, got {kind} {shorten(value)}"
+        raise source.error(message, line=line, remedy="Write the text as a string")
 
 
 def _check_encodable(source: Source, line: int, name: str, value: str) -> None:
@@ -218,8 +219,10 @@ def _format_of_contents(source: Source, first: str, wanted: Wanted) -> str:
     """Only what cannot be anything else: an object, or a header of several columns with all that are wanted."""
     if first.lstrip().startswith("{"):
         return "jsonl"
+    if first.lstrip().startswith("["):
+        raise source.error("this seems to be a JSON array", line=1, remedy="Write one JSON object a line: jq -c '.[]'")
     needed = {*wanted.required, *wanted.nullable}
-    tabs, commas = first.split("\t"), next(csv.reader([first]), [])
+    tabs, commas = first.split("\t"), [name.strip('"') for name in first.split(",")]
     if len(tabs) > 1 and needed <= set(tabs):
         return "tsv"
     if len(commas) > 1 and needed <= set(commas):

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tlclassic._validate import check_choice
-from tlclassic.data.batches import _check_options, scan
-from tlclassic.data.rows import Wanted
+from tlclassic.data.batches import check_options, scan
+from tlclassic.data.rows import Wanted, shorten
 from tlclassic.errors import DataFormatError, InvalidParameterError
 
 __all__ = ["Dataset", "load_dataset"]
@@ -87,7 +87,7 @@ def load_dataset(
     if not isinstance(separator, str) or not separator:
         raise InvalidParameterError(f"separator must be a string that is not empty; got {separator!r}.")
     wanted = Wanted(required=(text,) if text is not None else (), nullable=(label,) if label is not None else ())
-    _check_options(wanted, format, quoted, 1)
+    check_options(wanted, format, quoted)
     labels = _Labels("<stdin>" if source == "-" else os.fspath(source), multilabel, separator)
     texts: list[str] = []
     lines: list[int] = []
@@ -133,7 +133,7 @@ class _Labels:
         if isinstance(value, str):
             value = [part.strip() for part in value.split(self.separator) if part.strip()]
         elif not isinstance(value, list):
-            raise self._error(f"a label that is not a list: {value!r:.60}", line, "Give each row a list of labels")
+            raise self._error(f"a label that is not a list: {shorten(value)}", line, "Give each row a list of labels")
         return list(dict.fromkeys(self._atom(item, line) for item in value))
 
     def _atom(self, value: Any, line: int) -> Any:
@@ -141,7 +141,7 @@ class _Labels:
             value = int(value)
         kind = type(value)
         if kind not in _LABEL_TYPES:
-            message = f"a label of type {kind.__name__}: {value!r:.60}"
+            message = f"a label of type {kind.__name__}: {shorten(value)}"
             raise self._error(message, line, "A label is a string, an integer or a boolean")
         if self.kind is None:
             self.kind, self.kind_line = kind, line

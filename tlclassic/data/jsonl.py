@@ -20,9 +20,12 @@ def jsonl_rows(source: Source, wanted: Wanted) -> Iterator[Row]:
     Raises
     ------
     DataFormatError
-        For a line that is not one JSON object (NaN, infinities and double keys are not JSON), or lacks a required key.
+        For a line that is not one JSON object (NaN, infinities and double keys are not JSON), or lacks a required key;
+        after the last line for a nullable key that no object has.
     """
     blank = BlankLines(source)
+    unseen = set(wanted.nullable)
+    item: dict[str, Any] = {}
     for line, text, _ in source.lines():
         if not text.strip(" \t\r"):
             blank.add(line)
@@ -32,7 +35,10 @@ def jsonl_rows(source: Source, wanted: Wanted) -> Iterator[Row]:
         for name in wanted.required:
             if name not in item:
                 raise unknown_column(source, name, list(item), line=line, what="key")
+        unseen.difference_update(item)
         yield line, [item.get(name) for name in wanted.names]
+    if item and unseen:
+        raise unknown_column(source, unseen.pop(), list(item), line=None, what="key")
     blank.report()
 
 

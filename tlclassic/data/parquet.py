@@ -28,7 +28,7 @@ def parquet_rows(source: Source, wanted: Wanted, *, batch_size: int) -> Iterator
     arrow = require("pyarrow", purpose="Reading Parquet")
     with contextlib.ExitStack() as stack:
         file = _open(source, stack)
-        places = find_columns(source, file.schema_arrow.names, wanted)
+        places = find_columns(source, file.schema_arrow.names, wanted, line=None)
         names = [name for name, place in zip(wanted.names, places, strict=True) if place is not None]
         row = 0
         with _damage(source, arrow):
@@ -47,7 +47,7 @@ def _open(source: Source, stack: contextlib.ExitStack) -> Any:
         place: Any = str(source.path)
     else:
         # The index of a Parquet file is at its end: a stream is first copied to disk.
-        place = stack.enter_context(tempfile.TemporaryFile())
+        place = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 (the stack closes it)
         with source.unpacking():
             shutil.copyfileobj(source.stream, place)
     with _damage(source, arrow):
@@ -58,8 +58,6 @@ def _values(source: Source, batch: Any, name: str, row: int) -> list[Any]:
     if name not in batch.schema.names:
         return [None] * len(batch)
     column = batch.column(name)
-    if hasattr(column, "dictionary_decode"):
-        column = column.dictionary_decode()
     try:
         values: list[Any] = column.to_pylist()
     except UnicodeDecodeError as error:

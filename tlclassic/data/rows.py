@@ -11,7 +11,7 @@ from typing import Any
 from tlclassic.data.source import Source
 from tlclassic.errors import DataFormatError, RepairWarning
 
-__all__ = ["BlankLines", "Row", "Wanted", "find_columns", "unknown_column"]
+__all__ = ["BlankLines", "Row", "Wanted", "find_columns", "shorten", "unknown_column"]
 
 #: A row: its 1-based line (row in Parquet) and the values of the wanted columns, ``None`` where there is none.
 Row = tuple[int, list[Any]]
@@ -22,7 +22,10 @@ _SHOWN_CHARACTERS = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Columns to read: ``required`` hold a value in each row, ``nullable`` may lack it, ``optional`` may not be there."""
+    """Columns to read.
+
+    ``required`` hold a value in each row, ``nullable`` are there but may lack one, ``optional`` need not be there.
+    """
 
     required: tuple[str, ...] = ()
     nullable: tuple[str, ...] = ()
@@ -34,7 +37,15 @@ class Wanted:
         return self.required + self.nullable + self.optional
 
 
-def find_columns(source: Source, header: Sequence[str], wanted: Wanted, *, hint: str | None = None) -> list[int | None]:
+def shorten(value: object) -> str:
+    """The value's ``repr``, cut to what a message can hold."""
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "..."
+
+
+def find_columns(
+    source: Source, header: Sequence[str], wanted: Wanted, *, line: int | None = 1, hint: str | None = None
+) -> list[int | None]:
     """Position of each wanted column in ``header``, ``None`` for an optional one that is not there.
 
     Raises
@@ -45,13 +56,13 @@ def find_columns(source: Source, header: Sequence[str], wanted: Wanted, *, hint:
     places: list[int | None] = []
     for name in wanted.names:
         if header.count(name) > 1:
-            raise source.error(f"column {name!r} is there {header.count(name)} times", line=1, remedy="Rename one")
+            raise source.error(f"column {name!r} is there {header.count(name)} times", line=line, remedy="Rename one")
         if name in header:
             places.append(header.index(name))
         elif name in wanted.optional:
             places.append(None)
         else:
-            raise unknown_column(source, name, header, line=1, hint=hint)
+            raise unknown_column(source, name, header, line=line, hint=hint)
     return places
 
 

@@ -57,8 +57,8 @@ def open_writer(
 
     Notes
     -----
-    Values are strings, integers, floats, booleans, ``None``, or lists of these; NumPy's are taken as Python's. Floats
-    are written in the fewest digits that read back to the same value (a float32 in those that do so as float32).
+    Values are strings, integers, floats, booleans, ``None``, or lists (JSONL and Parquet: and dicts) of these, Python's
+    or NumPy's. Floats are written in the fewest digits that read back to the same value (a float32 in those that do so as float32).
     TSV and CSV write ``None`` as an empty field, booleans as ``true`` and ``false``, and a list as its items with
     commas between them. TSV has no quoting, and so cannot hold a tab or a line end.
 
@@ -80,10 +80,9 @@ def open_writer(
         )
     check_choice("format", format, WRITE_FORMATS)
     with _open_destination(destination, format) as file:
-        if format == "parquet":
-            writer: _Writer = _ParquetWriter(file, names)
-        else:
-            writer = _LineWriter(file, names, format, name=os.fspath(destination))
+        path = "<stdout>" if destination == _STDOUT else os.fspath(destination)
+        is_parquet = format == "parquet"
+        writer: _Writer = _ParquetWriter(file, names, path) if is_parquet else _LineWriter(file, names, path, format)
         yield writer
         writer.finish()
 
@@ -105,7 +104,13 @@ def _open_destination(destination: str | os.PathLike[str], format: str) -> Itera
         if buffer is None:
             raise InvalidParameterError("destination '-' needs a standard output that takes bytes; give a path.")
         sys.stdout.flush()
-        yield buffer
+        with tempfile.TemporaryFile() if format == "parquet" else contextlib.nullcontext(buffer) as file:
+            yield file
+            if format == "parquet":
+                # pyarrow needs a file that knows its position, which a pipe does not.
+                file.seek(0)
+                shutil.copyfileobj(file, buffer)
+                buffer.flush()
         return
     name = os.fspath(destination).lower()
     if format == "parquet" and name.endswith((".gz", ".zst")):
@@ -136,8 +141,9 @@ class _Open:
 class _Writer:
     """Checks batches and counts rows; `_write` is the format's own."""
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: list[str], path: str) -> None:
         self.names = names
+        self.path = path
         self.rows = 0
 
     def write(self, columns: Mapping[str, Sequence[Any]]) -> None:
@@ -147,26 +153,41 @@ class _Writer:
         if len(lengths) != 1:
             listed = ", ".join(f"{name}: {len(columns[name])}" for name in self.names)
             raise InvalidParameterError(f"columns must have the same length; got {listed}.")
-        self._write([columns[name] for name in self.names])
+        self._write([self._plain_column(name, columns[name]) for name in self.names])
         self.rows += lengths.pop()
 
     def finish(self) -> None:
         """After the last batch."""
 
-    def _write(self, columns: list[Sequence[Any]]) -> None:
+    def error(self, message: str, row: int | None = None) -> DataFormatError:
+        """A `DataFormatError` that names the destination and the row."""
+        return DataFormatError(message if row is None else f"row {row} cannot be written: {message}", path=self.path)
+
+    def _plain_column(self, name: str, values: Any) -> list[Any]:
+        if isinstance(values, np.ndarray) and values.ndim == 1 and _is_plain(values):
+            plain: list[Any] = values.tolist()
+            return plain
+        items: list[Any] = []
+        for row, value in enumerate(values, start=self.rows + 1):
+            try:
+                items.append(_plain(value))
+            except (ValueError, TypeError) as error:
+                raise self.error(f"column {name!r}: {error}", row) from error
+        return items
+
+    def _write(self, columns: list[list[Any]]) -> None:
         raise NotImplementedError
 
 
 class _LineWriter(_Writer):
-    def __init__(self, file: IO[bytes], names: list[str], format: str, *, name: str) -> None:
-        super().__init__(names)
+    def __init__(self, file: IO[bytes], names: list[str], path: str, format: str) -> None:
+        super().__init__(names, path)
         self.file = file
-        self.path = "<stdout>" if name == _STDOUT else name
         self.join = {"jsonl": self._jsonl, "tsv": self._tsv, "csv": self._csv}[format]
         if format != "jsonl":
             self._emit([self.join(names)])
 
-    def _write(self, columns: list[Sequence[Any]]) -> None:
+    def _write(self, columns: list[list[Any]]) -> None:
         self._emit(self._lines(columns))
 
     def _emit(self, lines: Iterator[str] | list[str]) -> None:
@@ -174,13 +195,14 @@ class _LineWriter(_Writer):
         if self.path == "<stdout>":
             self.file.flush()
 
-    def _lines(self, columns: list[Sequence[Any]]) -> Iterator[str]:
+    def _lines(self, columns: list[list[Any]]) -> Iterator[str]:
         for row, values in enumerate(zip(*columns, strict=True), start=self.rows + 1):
             try:
-                line = self.join([_plain(value) for value in values])
-                line.encode("utf-8")
-            except (ValueError, TypeError) as error:
-                raise DataFormatError(f"row {row} cannot be written ({error})", path=self.path) from error
+                line = self.join(values)
+                if not line.isascii():
+                    line.encode("utf-8")
+            except ValueError as error:
+                raise self.error(str(error), row) from error
             yield line
 
     def _jsonl(self, values: Sequence[Any]) -> str:
@@ -200,19 +222,27 @@ class _LineWriter(_Writer):
         return ",".join(f'"{f.replace(chr(34), chr(34) * 2)}"' if _CSV_SPECIAL.search(f) else f for f in fields) + "\n"
 
 
+def _is_plain(values: np.ndarray[Any, Any]) -> bool:
+    """Whether ``tolist`` gives what `_plain` would."""
+    return values.dtype.kind in "iubU" or (values.dtype == np.float64 and bool(np.isfinite(values).all()))
+
+
 def _plain(value: Any) -> Any:
     """The value as Python's own types, finite."""
+    if type(value) is str or type(value) is int:
+        return value
     if isinstance(value, (np.ndarray, list, tuple)):
         return [_plain(item) for item in value]
-    if isinstance(value, np.floating) and not isinstance(value, float):
-        value = float(str(value))
-    elif isinstance(value, np.generic):
-        value = value.item()
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, np.generic):
+        short = value.dtype.kind == "f" and value.dtype.itemsize < 8
+        value = float(str(value)) if short else value.item()
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"{value!r} is not a finite number")
     if value is None or isinstance(value, (str, int, float)):
         return value
-    raise TypeError(f"{type(value).__name__} is neither a string, a number, a boolean, None nor a list")
+    raise TypeError(f"{type(value).__name__} is not a string, number, boolean, None, list or dict")
 
 
 def _field(value: Any) -> str:
@@ -222,6 +252,8 @@ def _field(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return repr(value)
+    if isinstance(value, dict):
+        raise ValueError("a field cannot hold a dict; write jsonl, or a column for each key")
     if isinstance(value, list):
         items = [_field(item) for item in value]
         if any(_SEPARATOR in item for item in items):
@@ -233,19 +265,18 @@ def _field(value: Any) -> str:
 class _ParquetWriter(_Writer):
     """Collects rows into row groups; the first one settles the types."""
 
-    def __init__(self, file: IO[bytes], names: list[str]) -> None:
-        super().__init__(names)
+    def __init__(self, file: IO[bytes], names: list[str], path: str) -> None:
+        super().__init__(names, path)
         self.arrow = require("pyarrow", purpose="Writing Parquet")
         self.parquet = require("pyarrow.parquet", purpose="Writing Parquet")
         self.file = file
-        self.spool = tempfile.TemporaryFile() if file is getattr(sys.stdout, "buffer", None) else None
         self.pending: list[list[Any]] = [[] for _ in names]
         self.schema: Any = None
         self.writer: Any = None
 
-    def _write(self, columns: list[Sequence[Any]]) -> None:
+    def _write(self, columns: list[list[Any]]) -> None:
         for pending, column in zip(self.pending, columns, strict=True):
-            pending.extend(_plain(value) for value in column)
+            pending.extend(column)
         if len(self.pending[0]) >= _ROW_GROUP:
             self._flush()
 
@@ -254,7 +285,7 @@ class _ParquetWriter(_Writer):
         if self.writer is None:
             types = [self.arrow.string() if self.arrow.types.is_null(a.type) else a.type for a in arrays]
             self.schema = self.arrow.schema(list(zip(self.names, types, strict=True)))
-            self.writer = self.parquet.ParquetWriter(self.spool or self.file, self.schema, compression="zstd")
+            self.writer = self.parquet.ParquetWriter(self.file, self.schema, compression="zstd")
             arrays = [array.cast(kind) for array, kind in zip(arrays, types, strict=True)]
         self.writer.write_table(self.arrow.table(arrays, schema=self.schema))
         self.pending = [[] for _ in self.names]
@@ -264,14 +295,9 @@ class _ParquetWriter(_Writer):
         try:
             return self.arrow.array(values, type=kind)
         except (self.arrow.ArrowException, TypeError, ValueError) as error:
-            raise DataFormatError(f"column {self.names[place]!r} cannot be written as Parquet ({error})") from error
+            raise self.error(f"column {self.names[place]!r} does not fit one Parquet type ({error})") from error
 
     def finish(self) -> None:
         if self.pending[0] or self.writer is None:
             self._flush()
         self.writer.close()
-        if self.spool is not None:
-            self.spool.seek(0)
-            shutil.copyfileobj(self.spool, self.file)
-            self.file.flush()
-            self.spool.close()
