@@ -28,7 +28,7 @@ DIST := $(VENV)/dist
 .PHONY: test demo check test-data bench wheel test-build test-sanitize format install clean help FORCE
 
 test: $(VENV)/.extras-all check ## set up, then lint, types and tests against the installed package
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/pytest -n $(WORKERS)
 
 check: $(VENV)/.extras-all ## lint and types only
 	$(BIN)/ruff check .
@@ -39,7 +39,7 @@ demo: $(VENV)/.extras-train ## set up, then train, evaluate and apply a classifi
 	$(BIN)/tlclassic demo
 
 test-data: $(VENV)/.extras-all ## the tests on real data sets, in ../shared
-	$(BIN)/python -m pytest -m data
+	$(BIN)/pytest -m data
 
 bench: $(VENV)/.extras-bench ## the benchmarks against the peers, on ../shared; needs g++
 	$(BIN)/python $(BENCH)
