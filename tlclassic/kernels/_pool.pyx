@@ -117,9 +117,12 @@ cdef inline void _apply(Op *op, const Source *source, const Block *block, float 
     if op.kind == SUM:
         for i in range(block.n):
             block.weights[i] = block.tokens[i]
-            if op.weights != NULL:
-                row = block.numbers[i]
-                block.weights[i] *= op.weights[row] if row < source.n_rows else op.extra_weights[row - source.n_rows]
+            row = block.numbers[i]
+            if row < source.n_rows:
+                if op.weights != NULL:
+                    block.weights[i] *= op.weights[row]
+            elif op.extra_weights != NULL:
+                block.weights[i] *= op.extra_weights[row - source.n_rows]
             op.weight_sum += block.weights[i]
         tlc_sum_rows(block.sum, block.rows, block.weights, block.n, source.dim)
         tlc_add_float32(op.total, block.sum, source.dim)
@@ -237,8 +240,7 @@ def _bytes_of(table):
 
 def pool(
     table, const int32_t[::1] rows, const int64_t[::1] indptr, ops, float[:, ::1] out, *, const float[::1] scales=None,
-    const float[:, ::1] extra=None, const float[:, ::1] weights=None, const float[:, ::1] extra_weights=None,
-    const float[::1] token_weights=None
+    const float[:, ::1] extra=None, const float[::1] token_weights=None
 ):
     """Pool the vectors of each text's tokens into ``out``.
 
@@ -250,16 +252,16 @@ def pool(
         A row of the table; ``n + i`` for row i of ``extra``; -1 for an unknown token.
     indptr : int64 array of shape (n_texts + 1,)
         Text t consists of ``rows[indptr[t]:indptr[t + 1]]``.
-    ops : sequence of (kind, power, weight, denominator, unknown)
-        The poolings. kind: "sum", "power", "max" or "min". power: 1, 2, ... for "power". weight: a row of ``weights``
-        for "sum", or -1. denominator: "none", "count" or "weight" for "sum". unknown: what an unknown token adds to
-        the denominator; above 0, it counts as a zero vector in "max" and "min" as well.
+    ops : sequence of (kind, power, weights, extra_weights, denominator, unknown)
+        The poolings. kind: "sum", "power", "max" or "min". power: 1, 2, ... for "power". weights, extra_weights: for
+        "sum", float32 arrays of shape (n,) and (m,), or None for ones. denominator: "none", "count" or "weight" for
+        "sum". unknown: what an unknown token adds to the denominator; above 0, it counts as a zero vector in "max" and
+        "min" as well.
     out : float32 array of shape (n_texts, len(ops) * dim)
         Written; one block of ``dim`` columns per pooling. A text without a known token gets zeros.
     scales : float32 array of shape (n,), optional
         Per row of an int8 table: value = code * scale.
     extra : float32 array of shape (m, dim), optional
-    weights, extra_weights : float32 arrays of shape (k, n) and (k, m), optional
     token_weights : float32 array of shape (n_tokens,), optional
         Multiplied into the weights of "sum".
 
@@ -274,7 +276,7 @@ def pool(
     cdef int64_t n = table.shape[0], dim = table.shape[1], n_ops = len(ops), n_texts = indptr.shape[0] - 1, o, t
     cdef int64_t m = extra.shape[0] if extra is not None else 0
     _check(rows, indptr, n + m)
-    _check_shapes(table, n, m, dim, rows, indptr, ops, out, scales, extra, weights, extra_weights, token_weights)
+    _check_shapes(table, n, m, dim, rows, indptr, ops, out, scales, extra, token_weights)
     if n_ops == 0 or dim == 0 or n_texts == 0:
         return
     memory = _Memory(n_ops, dim)
@@ -301,13 +303,21 @@ def pool(
     block.weights = &weight_memory[0]
     block.scratch = &scratch[0]
     block.sum = &sum_memory[0]
-    for o, (kind, power, weight, denominator, unknown) in enumerate(ops):
+    cdef const float[::1] view
+    for o in range(n_ops):
+        kind, power, weights, extra_weights, denominator, unknown = ops[o]
         plan[o].kind = KINDS[kind]
         plan[o].power = power
         plan[o].denominator = DENOMINATORS[denominator] if kind == "sum" else COUNT
         plan[o].unknown = unknown
-        plan[o].weights = &weights[weight, 0] if weight >= 0 and n else NULL
-        plan[o].extra_weights = &extra_weights[weight, 0] if weight >= 0 and m else NULL
+        plan[o].weights = NULL
+        plan[o].extra_weights = NULL
+        if weights is not None and n:
+            view = weights
+            plan[o].weights = &view[0]
+        if extra_weights is not None and m:
+            view = extra_weights
+            plan[o].extra_weights = &view[0]
         plan[o].total = &totals[o, 0]
     cdef const int32_t *first_row = &rows[0] if rows.shape[0] else NULL
     cdef const float *first_token = &token_weights[0] if token_weights is not None and rows.shape[0] else NULL
@@ -319,7 +329,7 @@ def pool(
             )
 
 
-def _check_shapes(table, n, m, dim, rows, indptr, ops, out, scales, extra, weights, extra_weights, token_weights):
+def _check_shapes(table, n, m, dim, rows, indptr, ops, out, scales, extra, token_weights):
     expected = (indptr.shape[0] - 1, len(ops) * dim)
     if (out.shape[0], out.shape[1]) != expected:
         raise ValueError(f"out must have shape {expected}; got {(out.shape[0], out.shape[1])}")
@@ -329,16 +339,13 @@ def _check_shapes(table, n, m, dim, rows, indptr, ops, out, scales, extra, weigh
         raise ValueError(f"extra must have {dim} columns; got {extra.shape[1]}")
     if token_weights is not None and token_weights.shape[0] != rows.shape[0]:
         raise ValueError(f"token_weights must have {rows.shape[0]} values; got {token_weights.shape[0]}")
-    n_weights = 0 if weights is None else weights.shape[0]
-    for kind, power, weight, _, _ in ops:
+    for kind, power, weights, extra_weights, _, _ in ops:
         if kind == "power" and power < 1:
             raise ValueError(f"power must be at least 1; got {power}")
-        if not -1 <= weight < n_weights:
-            raise ValueError(f"weight must lie in -1 .. {n_weights - 1}; got {weight}")
-        if weight >= 0 and weights.shape[1] != n:
-            raise ValueError(f"weights must have {n} columns; got {weights.shape[1]}")
-        if weight >= 0 and m and (extra_weights is None or tuple(extra_weights.shape[:2]) != (n_weights, m)):
-            raise ValueError(f"extra_weights must have shape {(n_weights, m)}")
+        if weights is not None and len(weights) != n:
+            raise ValueError(f"weights must have {n} values; got {len(weights)}")
+        if weights is not None and m and (extra_weights is None or len(extra_weights) != m):
+            raise ValueError(f"extra_weights must have {m} values")
 
 
 def remove_components(floating[:, ::1] x, const double[:, ::1] components, const double[::1] strengths):

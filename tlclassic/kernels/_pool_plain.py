@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Op = tuple[str, int, int, str, float]
+Op = tuple[str, int, NDArray[np.float32] | None, NDArray[np.float32] | None, str, float]
 KINDS = ("sum", "power", "max", "min")
 DENOMINATORS = ("none", "count", "weight")
 
@@ -22,18 +22,11 @@ def pool(
     *,
     scales: NDArray[np.float32] | None = None,
     extra: NDArray[np.float32] | None = None,
-    weights: NDArray[np.float32] | None = None,
-    extra_weights: NDArray[np.float32] | None = None,
     token_weights: NDArray[np.float32] | None = None,
 ) -> None:
     """Pool the vectors of each text's tokens into ``out``; parameters as in ``_pool.pyx``."""
-    n, dim = table.shape
-    m = 0 if extra is None else len(extra)
-    _check(table, rows, indptr, ops, out, scales, extra, weights, extra_weights, token_weights)
-    everything = None
-    if weights is not None:
-        # Only the rows asked for are read below; concatenating weights (one number a row) is cheap enough.
-        everything = np.concatenate([weights, extra_weights], axis=1) if m and extra_weights is not None else weights
+    _check(table, rows, indptr, ops, out, scales, extra, token_weights)
+    dim = table.shape[1]
     for text in range(len(indptr) - 1):
         start, end = int(indptr[text]), int(indptr[text + 1])
         known = rows[start:end] >= 0
@@ -41,8 +34,18 @@ def pool(
         vectors = _take(table, scales, extra, numbers)
         tokens = np.ones(len(numbers), np.float32) if token_weights is None else token_weights[start:end][known]
         for place, op in enumerate(ops):
-            w = tokens if everything is None or op[2] < 0 else tokens * everything[op[2], numbers]
+            w = tokens * _weights_of(op, numbers, len(table))
             out[text, place * dim : (place + 1) * dim] = _pool_one(op, vectors, w, int(end - start - len(numbers)))
+
+
+def _weights_of(op: Op, numbers: NDArray[Any], n: int) -> NDArray[np.float32]:
+    weights = np.ones(len(numbers), dtype=np.float32)
+    inside = numbers < n
+    if op[2] is not None:
+        weights[inside] = op[2][numbers[inside]]
+    if op[3] is not None:
+        weights[~inside] = op[3][numbers[~inside] - n]
+    return weights
 
 
 def _take(
@@ -59,7 +62,7 @@ def _take(
 
 
 def _pool_one(op: Op, vectors: NDArray[np.float64], w: NDArray[np.float32], n_unknown: int) -> Any:
-    kind, power, _, denominator, unknown = op
+    kind, power, _, _, denominator, unknown = op
     if not len(vectors):
         return 0.0
     if kind in ("max", "min"):
@@ -84,8 +87,6 @@ def _check(
     out: NDArray[np.float32],
     scales: NDArray[np.float32] | None,
     extra: NDArray[np.float32] | None,
-    weights: NDArray[np.float32] | None,
-    extra_weights: NDArray[np.float32] | None,
     token_weights: NDArray[np.float32] | None,
 ) -> None:
     """The checks of ``_pool.pyx``, in its order and words."""
@@ -112,28 +113,19 @@ def _check(
         raise ValueError(f"extra must have {dim} columns; got {extra.shape[1]}")
     if token_weights is not None and len(token_weights) != len(rows):
         raise ValueError(f"token_weights must have {len(rows)} values; got {len(token_weights)}")
-    _check_ops(ops, n, m, weights, extra_weights)
+    _check_ops(ops, n, m)
 
 
-def _check_ops(
-    ops: Sequence[Op],
-    n: int,
-    m: int,
-    weights: NDArray[np.float32] | None,
-    extra_weights: NDArray[np.float32] | None,
-) -> None:
-    n_weights = 0 if weights is None else len(weights)
-    for kind, power, weight, denominator, _ in ops:
+def _check_ops(ops: Sequence[Op], n: int, m: int) -> None:
+    for kind, power, weights, extra_weights, denominator, _ in ops:
         if kind not in KINDS or denominator not in DENOMINATORS:
             raise KeyError(kind if kind not in KINDS else denominator)
         if kind == "power" and power < 1:
             raise ValueError(f"power must be at least 1; got {power}")
-        if not -1 <= weight < n_weights:
-            raise ValueError(f"weight must lie in -1 .. {n_weights - 1}; got {weight}")
-        if weight >= 0 and weights is not None and weights.shape[1] != n:
-            raise ValueError(f"weights must have {n} columns; got {weights.shape[1]}")
-        if weight >= 0 and m and (extra_weights is None or extra_weights.shape != (n_weights, m)):
-            raise ValueError(f"extra_weights must have shape {(n_weights, m)}")
+        if weights is not None and len(weights) != n:
+            raise ValueError(f"weights must have {n} values; got {len(weights)}")
+        if weights is not None and m and (extra_weights is None or len(extra_weights) != m):
+            raise ValueError(f"extra_weights must have {m} values")
 
 
 def remove_components(x: NDArray[Any], components: NDArray[np.float64], strengths: NDArray[np.float64]) -> None:
