@@ -23,7 +23,7 @@ def demo(
     texts: Annotated[
         list[str] | None, typer.Option("--text", help="A message to classify; give it several times for several.", show_default=False)
     ] = None,
-    keep: Annotated[Path | None, typer.Option(help="Keep the models in this folder.", show_default=False)] = None,
+    keep: Annotated[Path | None, typer.Option(help="Keep the sample files, the vectors and the models in this folder.", show_default=False)] = None,
     json: JsonOption = False,
 ) -> None:
     """Train on the embedded sample of customer messages, compare with TF-IDF, and classify what you type."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 
-from tlclassic.data import load_sample
+from tlclassic.data import SAMPLE_TASKS, load_sample, open_writer
 from tlclassic.pipelines.saving import load, save
 from tlclassic.pipelines.training import FeatureOptions, train_classifier
 
@@ -54,7 +54,7 @@ class DemoRow:
 
 
 def run_demo(folder: Path, *, on_step: Callable[[str], None] = lambda message: None) -> tuple[list[DemoRow], Any]:
-    """Train, save, reload and measure; the models and the vectors are left in ``folder``.
+    """Train, save, reload and measure; sample files, vectors and models are left in ``folder``.
 
     Parameters
     ----------
@@ -68,11 +68,11 @@ def run_demo(folder: Path, *, on_step: Callable[[str], None] = lambda message: N
     pipeline
         The reloaded model on both kinds of features.
     """
-    train, test = load_sample("train"), load_sample("test")
+    _write_sample(folder)
+    train, test = load_sample("train"), load_sample("test").dataset("topic")
     on_step("learning word vectors from the sample's 952 training and unlabelled messages")
     vectors = _train_vectors(folder, [*train.texts, *load_sample("unlabelled").texts])
-    labelled = [i for i, topic in enumerate(train.topic) if topic is not None]
-    texts, topics = [train.texts[i] for i in labelled], [train.topic[i] for i in labelled]
+    data = train.dataset("topic")
     rows = []
     pipeline = None
     for name, features in FEATURES.items():
@@ -80,10 +80,20 @@ def run_demo(folder: Path, *, on_step: Callable[[str], None] = lambda message: N
         chosen = [f"vectors:{vectors}" if kind == "vectors" else kind for kind in features]
         options = FeatureOptions(features=chosen, vectorizer={"unknown": "subword"}, pooling=("mean", "max"))
         path = folder / f"topic-{'-'.join(features)}.tlc"
-        save(train_classifier(texts, topics, options).pipeline, path, metadata={"task": {"text": "text", "label": "topic"}})
-        row, pipeline = _measure(name, path, test.texts, test.topic)
+        trained = train_classifier(data.texts, data.labels, options)
+        save(trained.pipeline, path, metadata={"task": {"text": "text", "label": "topic"}})
+        row, pipeline = _measure(name, path, test.texts, test.labels)
         rows.append(row)
     return rows, pipeline
+
+
+def _write_sample(folder: Path) -> None:
+    """The sample as files like a user's own: train.tsv, dev.tsv, test.tsv and unlabelled.txt."""
+    for split in ("train", "dev", "test"):
+        sample = load_sample(split)
+        with open_writer(folder / f"{split}.tsv", format="tsv", columns=["text", *SAMPLE_TASKS]) as writer:
+            writer.write({"text": sample.texts, **sample.labels})
+    (folder / "unlabelled.txt").write_text("".join(f"{text}\n" for text in load_sample("unlabelled").texts), encoding="utf-8")
 
 
 def _train_vectors(folder: Path, texts: Sequence[str]) -> Path:
