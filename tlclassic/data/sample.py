@@ -65,8 +65,8 @@ def load_sample(split: str | None = None) -> Sample:
     --------
     >>> from tlclassic.data import load_sample
     >>> sample = load_sample("train")
-    >>> sorted(set(sample.sentiment), key=str)
-    ['None', 'negative', 'neutral', 'positive']
+    >>> len(sample), sample.texts[0][:24]
+    (640, 'They squeezed a big enve')
     """
     check_choice("split", split, (None, *_SPLITS, "unlabelled"))
     folder = resources.files("tlclassic.data") / _FOLDER

@@ -57,10 +57,10 @@ def open_writer(
 
     Notes
     -----
-    Values are strings, integers, floats, booleans, ``None``, or lists (JSONL and Parquet: and dicts) of these, Python's
-    or NumPy's. Floats are written in the fewest digits that read back to the same value (a float32 in those that do so as float32).
-    TSV and CSV write ``None`` as an empty field, booleans as ``true`` and ``false``, and a list as its items with
-    commas between them. TSV has no quoting, and so cannot hold a tab or a line end.
+    Values are strings, integers, floats, booleans, ``None``, or lists (in JSONL and Parquet also dicts) of these;
+    NumPy's are taken as Python's. Floats are written in the fewest digits that read back to the same value (a float32
+    in those that do so as float32). TSV and CSV write ``None`` as an empty field, booleans as ``true`` and ``false``,
+    and a list as its items with commas between them. TSV has no quoting, and so cannot hold a tab or a line end.
 
     Raises
     ------
