@@ -19,7 +19,7 @@ from tlclassic.vectors.wordvectors import WordVectors
 if TYPE_CHECKING:
     from tlclassic.vectors.subword import SubwordTable
 
-__all__ = ["encode_rows", "from_arrays", "from_blob", "normalized", "quantize", "subset"]
+__all__ = ["encode_rows", "from_arrays", "from_blob", "head", "make_index", "normalized", "quantize", "subset"]
 
 
 def from_arrays(
@@ -118,7 +118,16 @@ def subset(vectors: WordVectors, words: Iterable[str]) -> WordVectors:
     if vectors.oov == "lower":
         unknown = np.flatnonzero(rows < 0)
         rows[unknown] = vectors.rows([wanted[i].lower() for i in unknown])
-    rows = np.unique(rows[rows >= 0])
+    return _select(vectors, np.unique(rows[rows >= 0]))
+
+
+def head(vectors: WordVectors, n: int) -> WordVectors:
+    """The first ``n`` rows; ``vectors`` itself when there are no more."""
+    return vectors if n >= len(vectors) else _select(vectors, np.arange(n))
+
+
+def _select(vectors: WordVectors, rows: NDArray[np.int64]) -> WordVectors:
+    """A copy of ``rows``, each once."""
     lengths = np.diff(vectors.index.offsets)[rows]
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
     # Byte i of the result comes from the same distance past its word's start in the whole.
