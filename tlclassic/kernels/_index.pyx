@@ -5,6 +5,8 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 
 import numpy as np
 
+from tlclassic.kernels._index_plain import check_words
+
 
 def build_slots(const uint8_t[::1] words, const int64_t[::1] offsets, uint64_t n_slots):
     """The hash table of the words, and the rows whose word had occurred before.
@@ -23,7 +25,13 @@ def build_slots(const uint8_t[::1] words, const int64_t[::1] offsets, uint64_t n
     slots : uint64 array of shape (n_slots,)
     duplicates : int64 array
         Rows left out because an earlier row has the same word.
+
+    Raises
+    ------
+    ValueError
+        When n_slots is not a power of two above n_words, or the offsets do not cut ``words`` in order.
     """
+    check_words(np.asarray(words), np.asarray(offsets), n_slots)
     cdef int64_t n_words = offsets.shape[0] - 1
     slots_array = np.zeros(n_slots, dtype=np.uint64)
     duplicates_array = np.zeros(n_words, dtype=np.int64)
@@ -66,7 +74,8 @@ cdef class WordIndex:
     offsets : int64 array of shape (n_words + 1,)
     """
 
-    def __init__(self, const uint64_t[::1] slots, const uint8_t[::1] words, const int64_t[::1] offsets):
+    # __cinit__ and not __init__: an object made without it would hold null pointers.
+    def __cinit__(self, const uint64_t[::1] slots, const uint8_t[::1] words, const int64_t[::1] offsets):
         if slots.shape[0] < 1 or slots.shape[0] & (slots.shape[0] - 1):
             raise ValueError(f"the number of slots must be a power of two; got {slots.shape[0]}")
         if offsets.shape[0] < 1:
@@ -90,12 +99,14 @@ cdef class WordIndex:
 
     def find_many(self, words):
         """The rows of a sequence of ``str`` or UTF-8 ``bytes``, -1 where unknown; int64 of shape (n,)."""
+        # A tuple of our own: its length is what it says and stays so.
+        words = tuple(words)
         rows_array = np.empty(len(words), dtype=np.int64)
         cdef int64_t[::1] rows = rows_array
         cdef int64_t i = 0
         cdef bytes raw
         for word in words:
-            raw = word if isinstance(word, bytes) else (<str>word).encode("utf-8", "surrogatepass")
+            raw = word if isinstance(word, bytes) else (<str?>word).encode("utf-8", "surrogatepass")
             rows[i] = tlc_find(&self.view, <const uint8_t *>PyBytes_AS_STRING(raw), <size_t>PyBytes_GET_SIZE(raw))
             i += 1
         return rows_array

@@ -27,10 +27,22 @@ def hash_word(word: bytes) -> int:
     return _mix(h ^ _K0, _K1)
 
 
+def check_words(words: NDArray[np.uint8], offsets: NDArray[np.int64], n_slots: int) -> None:
+    """Raise ValueError unless ``offsets`` cut ``words`` in order and ``n_slots`` is a power of two above their number."""
+    n_words = len(offsets) - 1
+    if n_words < 0:
+        raise ValueError("offsets must hold at least one number")
+    if n_slots <= n_words or n_slots & (n_slots - 1) or n_words >= 1 << 32:
+        raise ValueError(f"n_slots must be a power of two above the {n_words} words, fewer than 2**32; got {n_slots}")
+    if offsets[0] < 0 or offsets[-1] > len(words) or (np.diff(offsets) < 0).any():
+        raise ValueError(f"offsets must rise from 0 to at most the {len(words)} bytes of words")
+
+
 def build_slots(
     words: NDArray[np.uint8], offsets: NDArray[np.int64], n_slots: int
 ) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
     """The hash table of the words, and the rows whose word had occurred before."""
+    check_words(words, offsets, n_slots)
     blob, bounds = words.tobytes(), offsets.tolist()
     slots = [0] * n_slots
     seen: set[bytes] = set()
@@ -76,5 +88,5 @@ class WordIndex:
 
     def find_many(self, words: Sequence[str | bytes]) -> NDArray[np.int64]:
         """The rows of a sequence of ``str`` or UTF-8 ``bytes``, -1 where unknown; int64 of shape (n,)."""
-        raw = (word if isinstance(word, bytes) else word.encode("utf-8", "surrogatepass") for word in words)
-        return np.fromiter((self._rows.get(word, -1) for word in raw), dtype=np.int64, count=len(words))
+        raw = [word if isinstance(word, bytes) else word.encode("utf-8", "surrogatepass") for word in words]
+        return np.array([self._rows.get(word, -1) for word in raw], dtype=np.int64)

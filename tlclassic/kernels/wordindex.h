@@ -76,7 +76,8 @@ static inline int64_t tlc_find_hashed(const tlc_index *index, const uint8_t *p, 
             if (row >= 0 && row < index->n_words) {
                 const int64_t start = index->offsets[row], end = index->offsets[row + 1];
                 if (start >= 0 && end <= index->words_size && end - start == (int64_t)n &&
-                    memcmp(index->words + start, p, n) == 0)
+                    /* Of the empty word the address may be null, which memcmp does not allow. */
+                    (n == 0 || memcmp(index->words + start, p, n) == 0))
                     return row;
             }
         }
