@@ -34,6 +34,9 @@ def delimited_rows(source: Source, wanted: Wanted, *, delimiter: str, quoted: bo
     """
     records = _quoted_records(source, delimiter) if quoted else _plain_records(source, delimiter)
     _, header = next(records, (1, [""]))
+    if any("\r" in name for name in header):
+        remedy = "Convert them: tr '\\r' '\\n' < OLD > NEW"
+        raise source.error("the lines end with a bare carriage return", line=1, remedy=remedy)
     places = find_columns(source, header, wanted, hint=_header_hint(header, quoted=quoted))
     blank = BlankLines(source)
     for line, fields in records:
@@ -48,8 +51,6 @@ def delimited_rows(source: Source, wanted: Wanted, *, delimiter: str, quoted: bo
 
 
 def _header_hint(header: Sequence[str], *, quoted: bool) -> str | None:
-    if any("\r" in name for name in header):
-        return "The lines end with a bare carriage return; convert them: tr '\\r' '\\n' < OLD > NEW"
     if not quoted and any(len(name) > 1 and name[0] == name[-1] == '"' for name in header):
         return "The names stand in quotes: pass quoted=True"
     if len(header) == 1 and ";" in header[0]:
