@@ -16,7 +16,7 @@ from tlclassic.vectors.making import head, make_index
 from tlclassic.vectors.source import Source, open_source
 from tlclassic.vectors.streaming import Chunk, VectorReader
 from tlclassic.vectors.words import Words
-from tlclassic.vectors.wordvectors import OOV_POLICIES, WordVectors
+from tlclassic.vectors.wordvectors import OOV_POLICIES, WordVectors, check_oov
 
 __all__ = ["STREAMED_FORMATS", "Deduplicator", "load", "open_reader", "read_plainly"]
 
@@ -53,6 +53,7 @@ def read_plainly(
 ) -> WordVectors:
     """Read ``source`` in a known format, without a cache."""
     if format in STREAMED_FORMATS:
+        check_oov(oov, None)
         return _collect(open_reader(open_source(source, member), format, limit), oov)
     if format == "store":
         from tlclassic.vectors.store import open_store

@@ -7,6 +7,7 @@ import contextlib
 import gzip
 import lzma
 import os
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -17,7 +18,9 @@ from tlclassic.errors import InvalidParameterError, VectorFormatError
 
 __all__ = ["ByteStream", "Source", "open_source"]
 
-_MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
+_MAGIC = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"PK\x03\x04": "zip", b"PK\x05\x06": "zip"}
+# Ten bytes, because "BZh" may well begin a word.
+_BZIP2 = re.compile(rb"BZh[1-9](1AY&SY|\x17rE8P\x90)")
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError)
 
 
@@ -112,12 +115,14 @@ def open_source(path: str | os.PathLike[str], member: str | None = None) -> Sour
     name = os.fspath(path)
     try:
         with open(name, "rb") as file:
-            start, size = file.read(8), os.fstat(file.fileno()).st_size
+            start, size = file.read(10), os.fstat(file.fileno()).st_size
     except OSError as error:
         raise VectorFormatError(f"cannot be read ({error.strerror})", path=name, remedy="Check the path") from error
     if not start:
         raise VectorFormatError("the file is empty", path=name, remedy="Fetch it again")
     packing = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
+    if _BZIP2.match(start):
+        packing = "bzip2"
     if packing == "zip":
         return Source(name, packing, _choose_member(name, member), size)
     if member is not None:

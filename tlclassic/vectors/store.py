@@ -18,7 +18,7 @@ from tlclassic.vectors.detect import FORMATS, detect_format
 from tlclassic.vectors.making import encode_rows
 from tlclassic.vectors.source import open_source
 from tlclassic.vectors.state import Digest, state_metadata
-from tlclassic.vectors.wordvectors import WordVectors
+from tlclassic.vectors.wordvectors import WordVectors, check_oov
 
 __all__ = ["KIND", "convert", "open_store", "verify", "write_store"]
 
@@ -174,6 +174,7 @@ def convert_as(
         vectors = read_plainly(source, format, member=member, trust=trust, limit=limit, oov=oov)
         write_store(vectors, out, dtype=dtype, source=identity, progress=progress)
         return
+    check_oov(oov, None)
     reader = open_reader(open_source(source, member), format, limit)
     unique = Deduplicator(reader)
     with _StoreWriter(out, reader.layout.dim, dtype or "float32", identity) as store:

@@ -74,7 +74,7 @@ class WordVectors:
         digest: str | None = None,
         origin: str | None = None,
     ) -> None:
-        _check_oov(oov, subwords)
+        check_oov(oov, subwords)
         self.index = index
         self.table = _read_only(table)
         self.scales = None if scales is None else _read_only(scales)
@@ -291,7 +291,7 @@ class WordVectors:
             When ``oov="subword"`` and there are no sub-words.
         """
         policy = self.oov if oov is None else oov
-        _check_oov(policy, self.subwords)
+        check_oov(policy, self.subwords)
         words = _check_words(words)
         rows = self.index.find_many(words)
         if policy == "lower":
@@ -480,7 +480,7 @@ class WordVectors:
         return f"WordVectors(n={len(self)}, dim={self.dim}, dtype={self.dtype}, oov={self.oov!r}{path})"
 
 
-def _check_oov(oov: str, subwords: object) -> None:
+def check_oov(oov: str, subwords: object) -> None:
     check_choice("oov", oov, OOV_POLICIES)
     if oov == "subword" and subwords is None:
         raise InvalidParameterError(
