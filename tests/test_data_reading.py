@@ -215,7 +215,9 @@ def test_several_zstd_frames(tmp_path):
 @pytest.mark.parametrize("kind", PACKERS)
 def test_truncated_packed_files(tmp_path, kind):
     packed = PACKERS[kind](TSV.encode())
-    refused(write(tmp_path / "a.tsv", packed[: len(packed) // 2]), r"a\.tsv(:\d+)?: the compressed data are damaged or cut")
+    refused(
+        write(tmp_path / "a.tsv", packed[: len(packed) // 2]), r"a\.tsv(:\d+)?: the compressed data are damaged or cut"
+    )
 
 
 def test_damaged_gzip(tmp_path):
@@ -248,7 +250,10 @@ def test_jsonl(tmp_path):
         ('{"text": null}', r"a\.jsonl:2: column 'text' is null\. Give the row a text or remove it"),
         ('{"text": 5}', r"a\.jsonl:2: column 'text' must be a string, got int 5\."),
         ('{"text": ["x"]}', r"a\.jsonl:2: column 'text' must be a string, got list \['x'\]"),
-        ('{"text": "ab\\ud800"}', r"a\.jsonl:2: column 'text' holds half of a surrogate pair \(U\+D800\) at character 3"),
+        (
+            '{"text": "ab\\ud800"}',
+            r"a\.jsonl:2: column 'text' holds half of a surrogate pair \(U\+D800\) at character 3",
+        ),
         ('{"text": "x"}{"text": "y"}', r"a\.jsonl:2: not valid JSON at column 14 \(Extra data\)"),
         ('{"text": ' + "[" * 100_000 + "}", r"a\.jsonl:2: not valid JSON"),
         ('{"text": "a\tb"}', r"a\.jsonl:2: not valid JSON at column 12 \(Invalid control character at\)"),
@@ -283,7 +288,9 @@ def parquet(path, columns, **options):
 )
 def test_parquet_text_types(tmp_path, kind):
     column = pyarrow.array(["one", "två", "one"], pyarrow.string()).cast(kind)
-    path = parquet(tmp_path / "a.parquet", {"text": column, "n": [1, None, 3], "other": [1.5, 2.5, 3.5]}, row_group_size=2)
+    path = parquet(
+        tmp_path / "a.parquet", {"text": column, "n": [1, None, 3], "other": [1.5, 2.5, 3.5]}, row_group_size=2
+    )
     batches = list(read_batches(path, columns=["text"], optional=["n", "absent"], batch_size=2))
     assert [batch.lines for batch in batches] == [[1, 2], [3]]
     assert batches[0].columns == {"text": ["one", "två"], "n": [1, None], "absent": [None, None]}
@@ -301,7 +308,9 @@ def test_parquet_errors(tmp_path):
     refused(path, r"a\.parquet:2: column 'text' is null")
     refused(path, r"a\.parquet:1: column 'n' must be a string, got int 1", columns=["n"])
     refused(path, r"a\.parquet:1: column 'raw' must be a string, got bytes b'x'", columns=["raw"])
-    refused(path, r"a\.parquet: no column 'txt' \(did you mean 'text'\?\); the columns are: 'text', 'n'", columns=["txt"])
+    refused(
+        path, r"a\.parquet: no column 'txt' \(did you mean 'text'\?\); the columns are: 'text', 'n'", columns=["txt"]
+    )
     refused(write(tmp_path / "b.parquet", path.read_bytes()[:-20]), r"b\.parquet: not a readable Parquet file")
     refused(write(tmp_path / "c.parquet", b"text\tlabel\n"), r"c\.parquet: not a readable Parquet file")
 
