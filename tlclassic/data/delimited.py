@@ -10,7 +10,9 @@ field that does not begin with one is an ordinary character, as in Python's csv 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
+from typing import Any
 
 from tlclassic.data.rows import BlankLines, Row, Wanted, find_columns
 from tlclassic.data.source import Line, Source
@@ -37,17 +39,25 @@ def delimited_rows(source: Source, wanted: Wanted, *, delimiter: str, quoted: bo
     if any("\r" in name for name in header):
         remedy = "Convert them: tr '\\r' '\\n' < OLD > NEW"
         raise source.error("the lines end with a bare carriage return", line=1, remedy=remedy)
-    places = find_columns(source, header, wanted, hint=_header_hint(header, quoted=quoted))
+    pick = _picker(find_columns(source, header, wanted, hint=_header_hint(header, quoted=quoted)))
     blank = BlankLines(source)
     for line, fields in records:
         if len(fields) == len(header):
             blank.confirm()
-            yield line, [None if place is None else fields[place] for place in places]
+            yield line, pick(fields)
         elif fields == [""]:
             blank.add(line)
         else:
             raise _wrong_count(source, line, fields, header, quoted=quoted)
     blank.report()
+
+
+def _picker(places: list[int | None]) -> Callable[[list[str]], Sequence[Any]]:
+    if None in places:
+        return lambda fields: [None if place is None else fields[place] for place in places]
+    if len(places) == 1:
+        return lambda fields: (fields[places[0]],)  # type: ignore[index]
+    return itemgetter(*places)
 
 
 def _header_hint(header: Sequence[str], *, quoted: bool) -> str | None:

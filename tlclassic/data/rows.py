@@ -14,7 +14,7 @@ from tlclassic.errors import DataFormatError, RepairWarning
 __all__ = ["BlankLines", "Row", "Wanted", "find_columns", "shorten", "unknown_column"]
 
 #: A row: its 1-based line (row in Parquet) and the values of the wanted columns, ``None`` where there is none.
-Row = tuple[int, list[Any]]
+Row = tuple[int, Sequence[Any]]
 
 _SHOWN_COLUMNS = 20
 _SHOWN_CHARACTERS = 60

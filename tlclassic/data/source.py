@@ -30,7 +30,7 @@ Line = tuple[int, str, str]
 _HEAD = 6
 _BUFFER = 1 << 20
 _FIRST_LINE = 1 << 20
-_UTF8_BOM = b"\xef\xbb\xbf"
+_BOM = "\ufeff"
 _PACKED = {b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst", b"BZh": "bz2", b"\xfd7zXZ\x00": "xz"}
 _REFUSED = {
     b"PK\x03\x04": ("this is a zip archive", "Unpack it first"),
@@ -67,7 +67,7 @@ class Source:
         with self.unpacking():
             head = self.stream.readline(_FIRST_LINE)
         self.stream = _buffered(head, self.stream)
-        return head.removeprefix(_UTF8_BOM)
+        return head.removeprefix(_BOM.encode())
 
     def lines(self) -> Iterator[Line]:
         """Decoded lines, one in memory at a time.
@@ -78,43 +78,41 @@ class Source:
             For invalid UTF-8, a NUL byte, or damaged compression, with the line.
         """
         number = 0
-        while True:
-            number += 1
-            with self.unpacking(number):
-                raw = self.stream.readline()
-            if not raw:
-                return
-            yield (number, *self._decode(raw, number))
+        # One handler around the loop: this is the innermost loop of reading, a handler a line would cost as much again.
+        with self.unpacking():
+            for raw in self.stream:
+                number += 1
+                try:
+                    text = raw.decode("utf-8")
+                except UnicodeDecodeError as error:
+                    raise self._not_utf8(number, error) from error
+                if "\0" in text:
+                    remedy = "Is it a binary file, or UTF-16 without a byte-order mark? Convert it to UTF-8"
+                    raise self.error("a NUL byte in the line", line=number, remedy=remedy)
+                if number == 1:
+                    text = text.removeprefix(_BOM)
+                if text.endswith("\r\n"):
+                    yield number, text[:-2], "\r\n"
+                else:
+                    yield (number, text[:-1], "\n") if text.endswith("\n") else (number, text, "")
 
     @contextlib.contextmanager
-    def unpacking(self, line: int | None = None) -> Iterator[None]:
+    def unpacking(self) -> Iterator[None]:
         """Turn what the decompressors raise on damaged data into a `DataFormatError`."""
         try:
             yield
+        except DataFormatError:
+            raise
         except (EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
             if not self._packed:
                 raise
-            raise self.error(
-                f"the compressed data are damaged or cut short ({error})", line=line, remedy="Fetch the file again"
-            ) from error
+            message = f"the compressed data are damaged or cut short ({error})"
+            raise self.error(message, remedy="Fetch the file again") from error
 
-    def _decode(self, raw: bytes, number: int) -> tuple[str, str]:
-        if number == 1:
-            raw = raw.removeprefix(_UTF8_BOM)
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise self.error(
-                f"invalid UTF-8 at byte {error.start + 1} of the line (0x{raw[error.start]:02x})",
-                line=number,
-                remedy="Convert the file to UTF-8, for example: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW",
-            ) from error
-        if "\0" in text:
-            remedy = "Is it a binary file, or UTF-16 without a byte-order mark? Convert it to UTF-8"
-            raise self.error("a NUL byte in the line", line=number, remedy=remedy)
-        if text.endswith("\r\n"):
-            return text[:-2], "\r\n"
-        return (text[:-1], "\n") if text.endswith("\n") else (text, "")
+    def _not_utf8(self, line: int, error: UnicodeDecodeError) -> DataFormatError:
+        message = f"invalid UTF-8 at byte {error.start + 1} of the line (0x{error.object[error.start]:02x})"
+        remedy = "Convert the file to UTF-8, for example: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW"
+        return self.error(message, line=line, remedy=remedy)
 
 
 @contextlib.contextmanager
