@@ -30,6 +30,7 @@ from tlclassic.errors import RepairWarning, VectorFormatError
 from tlclassic.vectors import rows as _rows
 from tlclassic.vectors.fasttext_matrix import ByteSource, allocate, read_matrix
 from tlclassic.vectors.making import from_blob
+from tlclassic.vectors.source import ByteStream, Source
 from tlclassic.vectors.subword import SubwordTable
 from tlclassic.vectors.wordvectors import WordVectors
 
@@ -44,7 +45,11 @@ _BATCH = 4096
 
 
 def read(
-    source: str | os.PathLike[str] | BinaryIO, *, name: str | None = None, limit: int | None = None, oov: str = "subword"
+    source: str | os.PathLike[str] | Source | BinaryIO | ByteStream,
+    *,
+    name: str | None = None,
+    limit: int | None = None,
+    oov: str = "subword",
 ) -> WordVectors:
     """Word vectors with sub-words from a fastText model.
 
@@ -53,8 +58,8 @@ def read(
 
     Parameters
     ----------
-    source : path-like or binary stream
-        A path must be that of an uncompressed file, which must not change while the vectors are in use.
+    source : path-like, Source or binary stream
+        Of a plain file large matrices are mapped: it must not change while the vectors are in use.
     name : str, optional
         What errors call a stream.
     limit : int, optional
@@ -67,7 +72,10 @@ def read(
     VectorFormatError
         When the file is no fastText model, truncated, or its parts do not fit together; says what was being read.
     """
-    with ByteSource(source, name) as stream:
+    if isinstance(source, Source) and source.packing is not None:
+        with source.open() as unpacked:
+            return read(unpacked, name=source.name, limit=limit, oov=oov)
+    with ByteSource(source.path if isinstance(source, Source) else source, name) as stream:
         header = _read_header(stream)
         words = _read_dictionary(stream)
         pruned = _read_pruned(stream, words.n_pruned)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from tlclassic.errors import InputError, VectorFormatError
+from tlclassic.vectors.source import ByteStream
 
 __all__ = ["IN_MEMORY", "ByteSource", "allocate", "read_matrix"]
 
@@ -41,14 +42,14 @@ class ByteSource:
         What errors call a stream.
     """
 
-    def __init__(self, source: str | os.PathLike[str] | BinaryIO, name: str | None = None) -> None:
+    def __init__(self, source: str | os.PathLike[str] | BinaryIO | ByteStream, name: str | None = None) -> None:
         self._path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
         self.name = name or self._path or "the stream"
         self.position = 0
         self._buffer = b""
         self._at = 0
         try:
-            self._file: BinaryIO = open(source, "rb") if isinstance(source, (str, os.PathLike)) else source
+            self._file: Any = open(source, "rb") if isinstance(source, (str, os.PathLike)) else source
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror})", path=self._path, remedy="Check the path") from error
 
