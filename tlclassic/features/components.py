@@ -26,9 +26,7 @@ def add_gram(gram: NDArray[np.float64], rows: NDArray[Any]) -> None:
     gram += wide.T @ wide
 
 
-def common_components(
-    gram: NDArray[np.float64], n_components: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def common_components(gram: NDArray[np.float64], n_components: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The first right singular vectors of a matrix X (not centred), from its Gram matrix X'X.
 
     # Design: the eigen-decomposition of X'X in float64 needs one pass over the rows in bounded memory and no seed. That

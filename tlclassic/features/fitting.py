@@ -84,8 +84,10 @@ def _probabilities(counts: Any, tokens: Sequence[Tokens], vectors: Any) -> WordP
 
 def _inverse(norms: NDArray[Any]) -> NDArray[np.float64]:
     """1 / norm; 0 for a zero vector."""
-    norms = norms.astype(np.float64)
-    return np.divide(1.0, norms, out=np.zeros_like(norms), where=norms > 0)
+    wide = norms.astype(np.float64)
+    result = np.zeros_like(wide)
+    np.divide(1.0, wide, out=result, where=wide > 0)
+    return result
 
 
 def with_unknown(tokens: Tokens, vectors: Any, unknown: str) -> tuple[NDArray[np.int32], NDArray[np.float32] | None]:

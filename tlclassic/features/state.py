@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlclassic.errors import ArtifactError, CorruptArtifactError, InvalidParameterError
+from tlclassic.errors import ArtifactError, CorruptArtifactError, InputError, InvalidParameterError, MissingExtraError
 from tlclassic.features.components import checked_components
 from tlclassic.features.poolings import resolve_poolings
 from tlclassic.text import tokenizer_from_dict
@@ -53,10 +54,12 @@ def from_state(
         params["counts"] = _decode_counts(metadata["counts"], arrays)
         params["vectors"] = _decode_vectors(metadata["vectors"], arrays, vectors)
         learnt = _decode_learnt(params, metadata["unknown_weights"], arrays)
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise CorruptArtifactError(f"the saved EmbeddingVectorizer is incomplete or altered: {error!r}.") from error
+    except (ArtifactError, MissingExtraError, InputError):
+        raise
     except InvalidParameterError as error:
         raise CorruptArtifactError(f"the saved EmbeddingVectorizer holds a wrong parameter: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise CorruptArtifactError(f"the saved EmbeddingVectorizer is incomplete or altered: {error!r}.") from error
     return params, tokenizer, learnt
 
 
@@ -100,7 +103,7 @@ def _decode_counts(counts: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
     if "path" in counts:
         return str(counts["path"])
     blob, offsets = arrays["counts/words"].tobytes(), arrays["counts/offsets"].tolist()
-    words = [blob[a:b].decode("utf-8", "surrogatepass") for a, b in zip(offsets, offsets[1:], strict=False)]
+    words = [blob[a:b].decode("utf-8", "surrogatepass") for a, b in itertools.pairwise(offsets)]
     return dict(zip(words, arrays["counts/values"].tolist(), strict=True))
 
 

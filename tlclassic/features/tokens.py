@@ -74,7 +74,7 @@ def look_up(tokenizer: Any, texts: Sequence[str], vectors: Any, *, lower_fallbac
 def is_cased(vectors: Any) -> bool:
     """Whether the vocabulary holds upper-case words (a stray ``<UNK>`` does not make it so)."""
     sample = vectors.words[:_SAMPLE]
-    return sum(word != word.lower() for word in sample) > _CASED_SHARE * len(sample)
+    return bool(sum(word != word.lower() for word in sample) > _CASED_SHARE * len(sample))
 
 
 def choose_tokenizer(tokenizer: Any, vectors: Any) -> Any:

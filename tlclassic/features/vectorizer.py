@@ -220,9 +220,7 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
 
     def _look_up(self, texts: Sequence[str]) -> Tokens:
         subword = self.unknown == "subword"
-        return look_up(
-            self.tokenizer_, texts, self.vectors_, lower_fallback=self.lower_fallback, unknown=subword
-        )
+        return look_up(self.tokenizer_, texts, self.vectors_, lower_fallback=self.lower_fallback, unknown=subword)
 
     def _pool(self, tokens: Tokens, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Weighted and pooled, common components still in."""
@@ -330,7 +328,7 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
     @classmethod
     def _restored(cls, params: dict[str, Any], tokenizer: Any, learnt: Mapping[str, dict[str, Any]]) -> Self:
         self = cls(**params)
-        self._set_up(self.vectors, tokenizer, self._check_parameters())
+        self._set_up(params["vectors"], tokenizer, self._check_parameters())
         for name, values in learnt.items():
             setattr(self, name, values)
         return self

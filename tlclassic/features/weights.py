@@ -71,7 +71,8 @@ def usif_parameter(vocabulary: NDArray[np.float64], mean_length: float) -> float
     n_words = len(vocabulary)
     threshold = 1.0 - (1.0 - 1.0 / n_words) ** max(mean_length, 1.0)
     alpha = float((vocabulary > threshold).sum()) / n_words
-    return (1.0 - alpha) / (alpha * 0.5 * n_words) if alpha > 0.0 else float("inf")
+    # All words can be above it by rounding alone, where they are equally probable and texts have one word.
+    return (1.0 - alpha) / (alpha * 0.5 * n_words) if 0.0 < alpha < 1.0 else float("inf")
 
 
 def usif_weights(probability: NDArray[np.float64], a: float, smallest: float) -> NDArray[np.float64]:
