@@ -156,3 +156,24 @@ def test_unknown_words():
     numerator = idf[1] * vector("w1") + idf[2] * vector("w2")
     denominator = idf[1] + idf[2] + 2 * (np.log(201) + 1)
     np.testing.assert_allclose(first("zero", pooling="tfidf"), numerator / denominator, atol=1e-6)
+
+
+def test_unknown_words_by_their_n_grams():
+    from tlclassic.vectors.subword import SubwordTable
+
+    subwords = SubwordTable(RNG.standard_normal((50, 12)).astype(np.float32), min_n=2, max_n=4, bucket=50)
+    vectors = WordVectors.from_arrays(WORDS, TABLE, subwords=subwords)
+    x, y = subwords.vectors(["zebra", "yak"]).astype(np.float64)
+
+    def last(**options):
+        vectorizer = EmbeddingVectorizer(vectors, unknown="subword", **options).fit(TEXTS)
+        return vectorizer.transform(["w1", "", "zebra w2", "zebra w1 yak zebra"])[-1]
+
+    np.testing.assert_allclose(last(), (vector("w1") + 2 * x + y) / 4, atol=1e-6)
+    np.testing.assert_allclose(last(pooling="max"), np.maximum(np.maximum(vector("w1"), x), y), atol=1e-6)
+    # By rank, every word of the vocabulary is counted; an unseen one is as probable as the last.
+    weights = EmbeddingVectorizer(vectors, pooling="usif", counts="rank").fit(TEXTS).weights_["usif"].astype(np.float64)
+    rarest = weights[-1] * np.linalg.norm(vector("w59"))
+    unseen = rarest * (2 * x / np.linalg.norm(x) + y / np.linalg.norm(y))
+    expected = (weights[1] * vector("w1") + unseen) / 4
+    np.testing.assert_allclose(last(pooling="usif", counts="rank", n_components=0), expected, atol=1e-5)

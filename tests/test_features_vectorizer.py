@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
+from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -145,6 +146,8 @@ def test_refusals_come_from_fit(params, match):
     vectorizer = EmbeddingVectorizer(VECTORS, **params)
     with pytest.raises(ValueError, match=match):
         vectorizer.fit(TEXTS)
+    with pytest.raises(NotFittedError):
+        vectorizer.transform(TEXTS)
 
 
 def test_opens_a_path_in_fit(tmp_path):

@@ -133,6 +133,7 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
             tokens = [self._look_up(batch) for batch in batches(texts)]
             self._fit_weights(tokens)
             self._fit_components(self._pool(part) for part in tokens)
+        self._is_fitted = True
         return self
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> NDArray[np.float32]:
@@ -150,6 +151,7 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
         self._fit_components(parts)
         for part in parts:
             self._finish(part)
+        self._is_fitted = True
         return result
 
     def _prepare(self, X: Any) -> Sequence[str]:
@@ -164,6 +166,7 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
         return texts
 
     def _set_up(self, vectors: WordVectors, tokenizer: Any, blocks: list[Block]) -> None:
+        self._is_fitted = False  # until all of `fit` has succeeded
         self.vectors_, self.tokenizer_, self._blocks = vectors, tokenizer, blocks
         self.n_features_out_ = len(blocks) * vectors.dim
         self.weights_: dict[str, NDArray[np.float32]] = {}
@@ -271,7 +274,7 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
         return np.array([f"{block.name}_{i}" for block in self._blocks for i in range(dim)], dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "n_features_out_")
+        return getattr(self, "_is_fitted", False)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -331,6 +334,7 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
         self._set_up(params["vectors"], tokenizer, self._check_parameters())
         for name, values in learnt.items():
             setattr(self, name, values)
+        self._is_fitted = True
         return self
 
 
