@@ -1,0 +1,145 @@
+"""An evaluation as one self-contained HTML page: no script, no font, no picture from elsewhere."""
+
+from __future__ import annotations
+
+import os
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tlclassic.evaluation.counting import ClassScores
+from tlclassic.evaluation.plots import confusion_map, reliability_diagram, score_bar
+from tlclassic.storage import atomic_write
+
+if TYPE_CHECKING:
+    from tlclassic.evaluation.evaluation import Evaluation
+
+__all__ = ["write_page"]
+
+#: A confusion map of more classes could not be read; the classes with the most errors are shown.
+_MOST_CLASSES = 100
+
+_STYLE = """
+:root { color-scheme: light dark; --page: #fbfbfa; --card: #fff; --ink: #1c1f24; --soft: #5b626d; --rule: #d9dce1;
+  --plain: #f1f2f4; --right: #1c5fa8; --wrong: #d2570a; --count: #8b929c; --on: #fff; }
+@media (prefers-color-scheme: dark) { :root { --page: #14161a; --card: #1c1f24; --ink: #e9ebee; --soft: #a2a9b4;
+  --rule: #363b43; --plain: #252930; --right: #6fb0f5; --wrong: #f59a55; --count: #7d8590; --on: #10131a; } }
+@media print { :root { color-scheme: light; --page: #fff; --card: #fff; --ink: #000; --soft: #444; --rule: #bbb;
+  --plain: #f1f2f4; --right: #1c5fa8; --wrong: #d2570a; --count: #8b929c; --on: #fff; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  section, tr { break-inside: avoid; } section.long { break-inside: auto; } .scroll { overflow: visible; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 24px 16px 48px; max-width: 1040px; background: var(--page); color: var(--ink);
+  font: 15px/1.45 system-ui, sans-serif; }
+h1 { font-size: 24px; margin: 0 0 4px; overflow-wrap: anywhere; } h2 { font-size: 17px; margin: 0 0 4px; }
+p { margin: 0 0 12px; color: var(--soft); max-width: 74ch; }
+section { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 16px; margin-top: 16px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: 12px; margin-top: 16px; }
+.tile { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 10px 14px; }
+.tile b { display: block; font-size: 24px; font-weight: 600; font-variant-numeric: tabular-nums; }
+.tile span { color: var(--soft); font-size: 13px; display: block; }
+.scroll { overflow-x: auto; } svg { max-width: 100%; height: auto; display: block; }
+svg text { fill: var(--ink); font-family: system-ui, sans-serif; } svg text.axis { fill: var(--soft); }
+svg text.on { fill: var(--on); } .plain { fill: var(--plain); } .right { fill: var(--right); }
+.wrong { fill: var(--wrong); } .count { fill: var(--count); } .grid { stroke: var(--card); stroke-width: 1; }
+.tick { stroke: var(--soft); } .ideal { stroke: var(--soft); stroke-dasharray: 5 4; }
+.point { fill: var(--ink); stroke: var(--card); stroke-width: 1.5; } svg.bar { display: inline-block; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
+th, td { text-align: right; padding: 3px 12px; border-bottom: 1px solid var(--rule); white-space: nowrap; }
+th { color: var(--soft); font-weight: 500; } th:first-child, td:first-child { text-align: left; white-space: normal;
+  overflow-wrap: anywhere; min-width: 9em; }
+"""
+
+
+def write_page(evaluation: Evaluation, path: str | os.PathLike[str], *, title: str) -> None:
+    """Write the page whole or not at all."""
+    body = [_head(evaluation, title), _confusion(evaluation), _calibration(evaluation), _classes(evaluation)]
+    page = (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n<body>\n"
+        + "\n".join(part for part in body if part)
+        + "\n</body></html>\n"
+    )
+    with atomic_write(path) as file:
+        # A label may hold half of a surrogate pair, which UTF-8 cannot.
+        file.write(page.encode("utf-8", "replace"))
+
+
+def _head(evaluation: Evaluation, title: str) -> str:
+    low, high = evaluation.accuracy_interval
+    name = "exact match" if evaluation.multilabel else "accuracy"
+    tiles = [
+        (f"{evaluation.accuracy:.4f}", name, f"95 % interval {low:.4f} to {high:.4f}"),
+        (f"{evaluation.macro_f1:.4f}", "macro-F1", "all classes count the same"),
+    ]
+    if evaluation.multilabel:
+        tiles.append((f"{evaluation.micro_f1:.4f}", "micro-F1", "all decisions count the same"))
+        tiles.append((f"{evaluation.hamming_loss:.4f}", "Hamming loss", "share of wrong decisions"))
+    else:
+        tiles.append((f"{evaluation.weighted_f1:.4f}", "weighted F1", "classes count by their texts"))
+    if evaluation.probabilities is not None:
+        measures = evaluation.probabilities
+        tiles.append((f"{measures.log_loss:.4f}", "log-loss", "0 is best"))
+        tiles.append((f"{measures.brier:.4f}", "Brier score", "0 is best"))
+        tiles.append((f"{measures.expected_calibration_error:.4f}", "calibration error", "0 is best"))
+    drawn = "".join(f'<div class="tile"><b>{v}</b>{escape(n)}<span>{escape(s)}</span></div>' for v, n, s in tiles)
+    kind = "labels" if evaluation.multilabel else "classes"
+    told = f"{evaluation.n:,} texts, {len(evaluation.classes):,} {kind}."
+    if evaluation.unseen_classes:
+        told += f" Unknown to the model: {', '.join(map(str, evaluation.unseen_classes))}."
+    return f'<h1>{escape(title)}</h1>\n<p>{escape(told)}</p>\n<div class="tiles">{drawn}</div>'
+
+
+def _confusion(evaluation: Evaluation) -> str:
+    if evaluation.confusion is None:
+        return ""
+    confusion, classes, told = _most_confused(evaluation.confusion, evaluation.classes)
+    told += (
+        "Each row is a true class. Blue: found. Orange: taken for another class. The stronger, the larger the share "
+    )
+    told += "of the row; the cells hold counts, and pointing at one tells more."
+    drawn = confusion_map(confusion, classes)
+    return f'<section><h2>Confusion matrix</h2><p>{escape(told)}</p><div class="scroll">{drawn}</div></section>'
+
+
+def _most_confused(
+    confusion: npt.NDArray[np.int64], classes: list[Any]
+) -> tuple[npt.NDArray[np.int64], list[Any], str]:
+    if len(classes) <= _MOST_CLASSES:
+        return confusion, classes, ""
+    wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * np.diagonal(confusion)
+    kept = np.sort(np.argsort(-wrong, kind="stable")[:_MOST_CLASSES])
+    told = f"The {_MOST_CLASSES} of {len(classes):,} classes with the most errors. "
+    return confusion[np.ix_(kept, kept)], [classes[place] for place in kept], told
+
+
+def _calibration(evaluation: Evaluation) -> str:
+    if evaluation.probabilities is None:
+        return ""
+    told = (
+        "Bars on the dashed line say that stated probabilities can be believed; below it the model is too sure, above "
+        "it not sure enough. The lower plot counts the answers."
+    )
+    drawn = reliability_diagram(evaluation.probabilities.bins)
+    return f"<section><h2>Reliability</h2><p>{escape(told)}</p>{drawn}</section>"
+
+
+def _classes(evaluation: Evaluation) -> str:
+    scores = sorted(evaluation.per_class, key=lambda score: (score.f1, -score.support))
+    rows = "".join(_class_row(score) for score in scores)
+    head = (
+        "<tr><th>class</th><th>precision</th><th>recall</th><th>F1</th><th></th><th>texts</th><th>predicted</th></tr>"
+    )
+    return (
+        '<section class="long"><h2>Classes, worst first</h2><div class="scroll"><table>'
+        f"<thead>{head}</thead><tbody>{rows}</tbody></table></div></section>"
+    )
+
+
+def _class_row(score: ClassScores) -> str:
+    numbers = f"<td>{score.precision:.4f}</td><td>{score.recall:.4f}</td><td>{score.f1:.4f}</td>"
+    counts = f"<td>{score.support:,}</td><td>{score.predicted:,}</td>"
+    return f"<tr><td>{escape(str(score.label))}</td>{numbers}<td>{score_bar(score.f1)}</td>{counts}</tr>"

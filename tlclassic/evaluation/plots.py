@@ -1,0 +1,155 @@
+"""The plots of an evaluation as inline SVG; colours are the page's CSS variables, so that they follow its mode."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tlclassic.evaluation.calibration import ReliabilityBin
+
+__all__ = ["confusion_map", "reliability_diagram", "score_bar"]
+
+_LABEL_LENGTH = 26
+#: Width of a character in units of the font size, for a gutter that holds the longest label.
+_CHARACTER = 0.56
+_MAP_SIZE = 720
+_NUMBERED = 30
+
+
+def confusion_map(confusion: npt.NDArray[np.int64], classes: Sequence[Any]) -> str:
+    """Heat map with a row for each true class: blue where it was found, orange where it was taken for another.
+
+    Parameters
+    ----------
+    confusion : int64 array (classes, classes)
+    classes : sequence (classes,)
+    """
+    k = len(classes)
+    cell = min(44.0, max(7.0, _MAP_SIZE / k))
+    font = min(12.0, max(7.0, cell * 0.85))
+    gutter = 14 + font * _CHARACTER * max(len(_cut(label)) for label in classes)
+    top = gutter + 20
+    size = cell * k
+    parts = [_rect(gutter, top, size, size, "plain")]
+    parts += _grid(k, cell, gutter, top) if k <= _NUMBERED else []
+    parts += _cells(confusion, classes, cell, gutter, top)
+    for place, label in enumerate(classes):
+        middle = (place + 0.5) * cell
+        parts.append(_label(gutter - 6, top + middle + font * 0.35, font, label, anchor="end"))
+        parts.append(_label(gutter + middle + font * 0.35, top - 6, font, label, anchor="start", turned=True))
+    parts.append(_text(gutter + size / 2, 12, 12, "predicted", kind="axis", anchor="middle"))
+    parts.append(_text(12, top + size / 2, 12, "true class", kind="axis", anchor="middle", turned=True))
+    name = "Confusion matrix: rows are the true classes, columns the predicted ones"
+    return _svg(gutter + size + 12, top + size + 8, name, parts, fixed=True)
+
+
+def _grid(k: int, cell: float, left: float, top: float) -> list[str]:
+    size = cell * k
+    return [
+        line
+        for place in range(k + 1)
+        for line in (
+            _line(left + place * cell, top, left + place * cell, top + size, "grid"),
+            _line(left, top + place * cell, left + size, top + place * cell, "grid"),
+        )
+    ]
+
+
+def _cells(confusion: npt.NDArray[np.int64], classes: Sequence[Any], cell: float, left: float, top: float) -> list[str]:
+    totals = np.maximum(confusion.sum(axis=1), 1)
+    parts = []
+    for i, j in zip(*confusion.nonzero(), strict=True):
+        count, share = int(confusion[i, j]), float(confusion[i, j] / totals[i])
+        kind = "right" if i == j else "wrong"
+        # The square root keeps rare confusions visible.
+        strength = 0.12 + 0.88 * share**0.5
+        told = f"{classes[i]} taken for {classes[j]}: {count:,} ({share:.1%} of {int(totals[i]):,})"
+        x, y = left + float(j) * cell, top + float(i) * cell
+        parts.append(_rect(x, y, cell, cell, kind, opacity=strength, title=told))
+        if len(classes) <= _NUMBERED:
+            font = min(13.0, cell * 0.42, cell * 1.5 / len(str(count)))
+            on = "on" if strength > 0.6 else "off"
+            parts.append(_text(x + cell / 2, y + cell / 2 + font * 0.35, font, str(count), kind=on, anchor="middle"))
+    return parts
+
+
+def reliability_diagram(bins: Sequence[ReliabilityBin]) -> str:
+    """Share of right answers against the stated probability, and how many texts each bin holds."""
+    left, top, size, low, high = 52.0, 16.0, 320.0, 376.0, 70.0
+    parts = [_rect(left, top, size, size, "plain"), _line(left, top + size, left + size, top, "ideal")]
+    most = max(bin.count for bin in bins)
+    for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x, y = left + tick * size, top + (1 - tick) * size
+        parts.append(_line(left - 4, y, left, y, "tick"))
+        parts.append(_text(left - 8, y + 4, 11, f"{tick:.2f}", anchor="end"))
+        parts.append(_line(x, low + high, x, low + high + 4, "tick"))
+        parts.append(_text(x, low + high + 17, 11, f"{tick:.2f}", anchor="middle"))
+    for bin in bins:
+        if not bin.count:
+            continue
+        x, width = left + bin.low * size + 1, (bin.high - bin.low) * size - 2
+        told = (
+            f"probability {bin.low:.2f} to {bin.high:.2f}: {bin.count:,} answers, "
+            f"mean probability {bin.confidence:.3f}, {bin.accuracy:.1%} right"
+        )
+        height = bin.accuracy * size
+        parts.append(_rect(x, top + size - height, width, height, "right", opacity=0.75, title=told))
+        tall = max(1.0, high * bin.count / most)
+        parts.append(_rect(x, low + high - tall, width, tall, "count", title=told))
+        point = (left + bin.confidence * size, top + size - height)
+        parts.append(f'<circle cx="{point[0]:.1f}" cy="{point[1]:.1f}" r="3.5" class="point"/>')
+    parts.append(_line(left, low + high, left + size, low + high, "tick"))
+    parts.append(_text(14, top + size / 2, 12, "share that is right", kind="axis", anchor="middle", turned=True))
+    parts.append(_text(14, low + high / 2, 12, "answers", kind="axis", anchor="middle", turned=True))
+    parts.append(_text(left - 8, low + 10, 11, f"{most:,}", anchor="end"))
+    parts.append(_text(left + size / 2, low + high + 36, 12, "stated probability", kind="axis", anchor="middle"))
+    return _svg(left + size + 20, low + high + 46, "Reliability diagram", parts)
+
+
+def score_bar(value: float) -> str:
+    """A bar for a value between 0 and 1."""
+    parts = [_rect(0, 2, 160, 10, "plain"), _rect(0, 2, 160 * value, 10, "right", opacity=0.85)]
+    return f'<svg class="bar" width="160" height="14" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def _cut(label: Any) -> str:
+    text = str(label)
+    return text if len(text) <= _LABEL_LENGTH else text[: _LABEL_LENGTH - 1] + "…"
+
+
+def _svg(width: float, height: float, name: str, parts: list[str], *, fixed: bool = False) -> str:
+    # A map of many classes keeps its size and scrolls: shrunk to a narrow window its labels could not be read.
+    style = f' style="min-width:{min(width, 600):.0f}px"' if fixed else ""
+    box = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}"'
+    return f'<svg {box}{style} role="img" aria-label="{escape(name)}">{"".join(parts)}</svg>'
+
+
+def _rect(
+    x: float, y: float, width: float, height: float, kind: str, *, opacity: float = 1.0, title: str | None = None
+) -> str:
+    shade = f' fill-opacity="{opacity:.2f}"' if opacity < 1 else ""
+    start = f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" class="{kind}"{shade}'
+    return start + (f"><title>{escape(title)}</title></rect>" if title else "/>")
+
+
+def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
+    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
+
+
+def _text(
+    x: float, y: float, size: float, text: str, *, kind: str = "", anchor: str = "start", turned: bool = False
+) -> str:
+    turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
+    name = f' class="{kind}"' if kind else ""
+    place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}"'
+    return f'<text {place} text-anchor="{anchor}"{name}{turn}>{escape(text)}</text>'
+
+
+def _label(x: float, y: float, size: float, label: Any, *, anchor: str, turned: bool = False) -> str:
+    short = _cut(label)
+    drawn = _text(x, y, size, short, anchor=anchor, turned=turned)
+    return drawn if short == str(label) else drawn.replace("</text>", f"<title>{escape(str(label))}</title></text>")
