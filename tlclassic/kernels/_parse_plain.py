@@ -99,9 +99,9 @@ def _parse_fields(
     n_word = len(fields) - dim
     if n_word < 1 and not empty_word:
         return b"", (WRONG_COUNT, len(fields) - 1, begin, fields[-1].end())
-    if n_word > 1 and _NUMBER.fullmatch(fields[n_word - 1][0]):
+    if n_word > 1 and _looks_numeric(fields[n_word - 1][0]):
         count = dim
-        while count < len(fields) - 1 and _NUMBER.fullmatch(fields[len(fields) - 1 - count][0]):
+        while count < len(fields) - 1 and _looks_numeric(fields[len(fields) - 1 - count][0]):
             count += 1
         return b"", (WRONG_COUNT, count, begin, fields[-1].end())
     for j, field in enumerate(fields[n_word:]):
@@ -112,6 +112,12 @@ def _parse_fields(
             return b"", (NOT_FINITE, j, field.start(), field.end())
         row[j] = value
     return (b"" if empty_word else data[fields[0].start() : fields[n_word - 1].end()]), None
+
+
+def _looks_numeric(field: bytes) -> bool:
+    """Whether the field is a finite number; "nan" and "inf" are words too."""
+    value = parse_number(field)
+    return value is not None and bool(np.isfinite(value))
 
 
 def parse_binary(block: NDArray[np.uint8], dim: int, out: NDArray[np.float32]) -> ParsedBlock:

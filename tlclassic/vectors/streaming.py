@@ -16,8 +16,8 @@ from tlclassic.vectors.source import ByteStream, Source
 
 __all__ = ["Chunk", "Repairs", "VectorReader"]
 
-#: Bytes read at a time, and about the bytes of float32 rows handed out at a time.
-READ_BYTES = ROWS_BYTES = 1 << 23
+#: Bytes read at a time, and of float32 rows handed out at a time: few enough for the processor's cache.
+READ_BYTES = ROWS_BYTES = 1 << 20
 #: A line longer than this is no line of a vector file.
 MAX_LINE = 1 << 26
 

@@ -18,7 +18,7 @@ from tlclassic.vectors.wordvectors import WordVectors
 __all__ = ["save"]
 
 _BOM = b"\xef\xbb\xbf"
-_NUMBER_AT_END = re.compile(rb"[ \t]([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(?i:inf|infinity|nan))$")
+_NUMBER_AT_END = re.compile(rb"[ \t][+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$")
 #: Bytes that a word must not hold, by format; the reason ends the error.
 _FORBIDDEN = {
     "glove": (b"\n\r", "a line feed or carriage return ends the line"),
