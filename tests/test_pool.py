@@ -123,6 +123,17 @@ def test_texts_without_known_words_are_zero(module, op):
     assert out.tolist() == [[0.0, 0.0], [0.0, 0.0]]
 
 
+def test_cube_roots_of_every_size():
+    exponents = np.linspace(-12.6, 12.8, 20_001)
+    table = np.concatenate([10**exponents, -(10**exponents)]).astype(np.float32).reshape(-1, 1)
+    op = ("power", 3, None, None, "count", 0.0)
+    out = _pool(K, table, np.arange(len(table)), np.arange(len(table) + 1), [op])
+    np.testing.assert_allclose(out, table, rtol=2e-7)
+    limits = np.array([[0.0], [-1e-20], [1e20], [-1e20]], dtype=np.float32)
+    out = _pool(K, limits, [0, 1, 2, 3], [0, 1, 2, 3, 4], [op])
+    assert out[:, 0].tolist() == [0.0, -0.0, np.inf, -np.inf]
+
+
 @pytest.mark.parametrize("module", [K, _pool_plain])
 def test_weights_that_sum_to_zero_give_zero(module):
     zeros = np.zeros(3, dtype=np.float32)

@@ -23,9 +23,9 @@ cdef extern from "pool.h" nogil:
     void tlc_sum_rows(float *sum, const float **rows, const float *weights, int64_t n, int64_t dim)
     void tlc_add_float32(double *total, const float *sum, int64_t dim)
     void tlc_divide(float *out, const double *total, double denominator, int64_t dim)
-    void tlc_max_row(float *best, const float *row, int64_t dim)
-    void tlc_min_row(float *best, const float *row, int64_t dim)
-    void tlc_add_power(double *total, const float *row, int power, int64_t dim)
+    void tlc_max_rows(float *best, const float **rows, int64_t n, int64_t dim)
+    void tlc_min_rows(float *best, const float **rows, int64_t n, int64_t dim)
+    void tlc_add_powers(double *total, const float **rows, int power, int64_t n, int64_t dim)
     void tlc_root(float *out, const double *total, double n, int power, int64_t dim)
     double tlc_dot_float32(const float *x, const double *y, int64_t dim)
     double tlc_dot_float64(const double *x, const double *y, int64_t dim)
@@ -127,14 +127,11 @@ cdef inline void _apply(Op *op, const Source *source, const Block *block, float 
         tlc_sum_rows(block.sum, block.rows, block.weights, block.n, source.dim)
         tlc_add_float32(op.total, block.sum, source.dim)
     elif op.kind == POWER:
-        for i in range(block.n):
-            tlc_add_power(op.total, block.rows[i], op.power, source.dim)
+        tlc_add_powers(op.total, block.rows, op.power, block.n, source.dim)
     elif op.kind == MAX:
-        for i in range(block.n):
-            tlc_max_row(out, block.rows[i], source.dim)
+        tlc_max_rows(out, block.rows, block.n, source.dim)
     else:
-        for i in range(block.n):
-            tlc_min_row(out, block.rows[i], source.dim)
+        tlc_min_rows(out, block.rows, block.n, source.dim)
 
 
 cdef inline void _start(Op *op, int64_t dim, float *out) noexcept nogil:
