@@ -27,7 +27,6 @@ _FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")
 _BOM = b"\xef\xbb\xbf"
 _HEADER = re.compile(rb"[ \t]*([0-9]{1,15})[ \t]+([0-9]{1,9})[ \t\r]*")
 _NUMBER = re.compile(rb"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?(?i:inf|infinity|nan)")
-_NUMBER_BYTES = frozenset(b"0123456789+-.eE \t\r\nNnAaIiFfTtYy")
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 _REMEDY = "Expected lines 'word number ... number', or name the format with format="
 
@@ -118,26 +117,25 @@ def _starts_with_header(head: bytes) -> bool:
 
 
 def _is_binary(head: bytes) -> bool:
-    """Whether raw float32 follow the first word after the header."""
-    match = _HEADER.match(head.removeprefix(_BOM))
-    body = head.removeprefix(_BOM).partition(b"\n")[2].lstrip(b"\n")
-    space = body.find(b" ")
-    if match is None or space < 0:
+    """Whether raw float32, and not decimal numbers, follow the first word after the header."""
+    text = head.removeprefix(_BOM)
+    match = _HEADER.match(text)
+    line = text.partition(b"\n")[2].lstrip(b"\n").partition(b"\n")[0]
+    if match is None or not line:
         return False
     dim = int(match[2])
-    sample = body[space + 1 : space + 1 + min(4 * dim, 256)]
-    if _NUMBER_BYTES.issuperset(sample):
+    # Three numbers, because raw float32 may by chance hold a space, a digit and a line feed.
+    if _trailing_numbers(line.rstrip(b" \t\r")) >= (3 if dim > 2 else 1):
         return False
-    # A word with spaces in a text file: four printable float32 in a row do not happen.
-    return dim < 4 or any(byte < 32 and byte not in b"\t\r\n" for byte in sample) or not _is_utf8(sample)
+    # A damaged line of text; some dozen bytes of raw float32 are never all printable.
+    return dim < 3 or any(byte < 32 and byte not in b"\t\r\v\f" for byte in line) or not _is_utf8(line)
 
 
 def _is_utf8(sample: bytes) -> bool:
     try:
         sample.decode("utf-8")
-    except UnicodeDecodeError as error:
-        # The sample may end inside a character.
-        return error.start >= len(sample) - 3
+    except UnicodeDecodeError:
+        return False
     return True
 
 
