@@ -30,7 +30,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target = Path(os.path.realpath(path))
     _check_target(target)
-    temporary = target.parent / f".{target.name}.{secrets.token_hex(6)}.tmp"
+    # Shortened, so that the temporary name is not too long for the file system where the final one is not.
+    temporary = target.parent / f".{target.name[:40]}.{secrets.token_hex(6)}.tmp"
     try:
         # 0o666 lets the umask decide, as for any file that a program writes (mkstemp would give 0o600).
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
@@ -58,6 +59,8 @@ def _check_target(target: Path) -> None:
         mode = target.stat().st_mode
     except FileNotFoundError:
         return
+    except OSError as error:
+        raise InputError(f"cannot write here ({error.strerror})", path=target, remedy="Choose another path") from error
     if stat.S_ISDIR(mode):
         raise InputError("this is a folder", path=target, remedy="Give the path of a file")
     if not stat.S_ISREG(mode):

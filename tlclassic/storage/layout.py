@@ -22,6 +22,7 @@ little-endian. A file of a higher format number is refused; older numbers stay r
 from __future__ import annotations
 
 import math
+import reprlib
 import struct
 import zlib
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ ALIGNMENT = 64
 #: Blocks of at most this many bytes are read and checked when the file is opened; larger ones are mapped.
 SMALL_BLOCK = 1 << 20
 MAX_HEADER = 1 << 28
+MAX_DIMENSIONS = 8
 DTYPES = ("u1", "i1", "<u2", "<i2", "<f2", "<u4", "<i4", "<f4", "<u8", "<i8", "<f8")
 _PRELUDE = struct.Struct("<8sIIQQQ20sI")
 
@@ -71,6 +73,8 @@ class Prelude:
             raise CorruptArtifactError(
                 f"{path}: the start of the file is damaged (checksum differs). Restore it from a copy."
             )
+        if number < 1:
+            raise CorruptArtifactError(f"{path}: format {number} does not exist.")
         if number > FORMAT:
             raise ArtifactVersionError(
                 f"{path}: written in format {number}; this tlclassic reads up to {FORMAT}. "
@@ -105,15 +109,25 @@ class Block:
             name, dtype, shape = raw["name"], raw["dtype"], tuple(raw["shape"])
             offset, size, crc = raw["offset"], raw["size"], raw["crc32"]
             # Written out and not asserted: `python -O` must check as much.
-            if not (isinstance(name, str) and dtype in DTYPES and len(shape) <= 8):
+            if not (isinstance(name, str) and dtype in DTYPES and 1 <= len(shape) <= MAX_DIMENSIONS):
                 raise TypeError("wrong type")
             if not all(type(number) is int and number >= 0 for number in (offset, size, crc, *shape)):
                 raise TypeError("wrong number")
         except (KeyError, TypeError) as error:
-            raise CorruptArtifactError(f"{path}: a block's description in the header is malformed: {raw!r}.") from error
+            raise CorruptArtifactError(
+                f"{path}: a block's description in the header is malformed: {reprlib.repr(raw)}."
+            ) from error
         itemsize = int(dtype[-1])
-        if math.prod(shape) * itemsize != size or offset % ALIGNMENT or offset < PRELUDE_SIZE or offset + size > end:
-            raise CorruptArtifactError(f"{path}: block {name!r} lies outside the file or has a wrong size.")
+        # NumPy counts the bytes of an empty array by its other dimensions.
+        span = math.prod(filter(None, shape)) * itemsize
+        if (
+            math.prod(shape) * itemsize != size
+            or span >= 1 << 63
+            or offset % ALIGNMENT
+            or offset < PRELUDE_SIZE
+            or offset + size > end
+        ):
+            raise CorruptArtifactError(f"{path}: block {reprlib.repr(name)} lies outside the file or has a wrong size.")
         return cls(name, dtype, shape, offset, size, crc)
 
     def as_json(self) -> dict[str, object]:

@@ -6,6 +6,7 @@ import itertools
 import json
 import mmap
 import os
+import stat
 import zlib
 from typing import Any
 
@@ -21,10 +22,17 @@ __all__ = ["Artifact", "is_artifact"]
 def is_artifact(path: str | os.PathLike[str]) -> bool:
     """Whether the file at ``path`` begins as a tlclassic file does."""
     try:
+        # A pipe would be waited for.
+        if not os.path.isfile(path):
+            return False
         with open(path, "rb") as file:
             return file.read(4) == b"\x89TLC"
     except OSError:
         return False
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 class Artifact:
@@ -59,6 +67,8 @@ class Artifact:
     def __init__(self, path: str | os.PathLike[str], *, kind: str | None = None) -> None:
         self.path = os.fspath(path)
         try:
+            if not stat.S_ISREG(os.stat(path).st_mode) and not os.path.isdir(path):
+                raise ForeignArtifactError(f"{self.path}: not a regular file. Copy it into one first.")
             with open(path, "rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 prelude = Prelude.unpack(file.read(PRELUDE_SIZE), path=self.path, actual_size=size)
@@ -107,7 +117,7 @@ class Artifact:
                 f"{self.path}: the header is damaged (checksum differs). Restore it from a copy."
             )
         try:
-            header = json.loads(raw)
+            header = json.loads(raw, parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise CorruptArtifactError(f"{self.path}: the header is not valid JSON.") from error
         types = {"kind": str, "metadata": dict, "blocks": list}

@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from tlclassic.errors import InvalidParameterError
 from tlclassic.storage.atomic import atomic_write
-from tlclassic.storage.layout import ALIGNMENT, DTYPES, PRELUDE_SIZE, Block, Prelude
+from tlclassic.storage.layout import ALIGNMENT, DTYPES, MAX_DIMENSIONS, PRELUDE_SIZE, Block, Prelude
 
 __all__ = ["ArtifactWriter", "BlockStream"]
 
@@ -91,6 +91,10 @@ class ArtifactWriter:
         code = np.dtype(dtype).newbyteorder("<").str.lstrip("|")
         if code not in DTYPES:
             raise InvalidParameterError(f"block {name!r} has dtype {np.dtype(dtype)}; allowed are {', '.join(DTYPES)}.")
+        if 1 + len(row_shape) > MAX_DIMENSIONS:
+            raise InvalidParameterError(
+                f"block {name!r} has {1 + len(row_shape)} dimensions; at most {MAX_DIMENSIONS} are allowed."
+            )
         self._file.write(bytes(-self._file.tell() % ALIGNMENT))
         self._stream = BlockStream(self, self._file, name, code, row_shape)
         return self._stream
@@ -102,11 +106,11 @@ class ArtifactWriter:
     def _finish(self) -> None:
         if self._file is None or self._stream is not None:
             raise RuntimeError("a block is still open.")
-        header = json.dumps(
-            {"kind": self.kind, "metadata": self.metadata, "blocks": [block.as_json() for block in self._blocks]},
-            ensure_ascii=False,
-            allow_nan=False,
-        ).encode("utf-8")
+        content = {"kind": self.kind, "metadata": self.metadata, "blocks": [block.as_json() for block in self._blocks]}
+        try:
+            header = json.dumps(content, ensure_ascii=False, allow_nan=False).encode("utf-8")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise InvalidParameterError(f"the metadata cannot be written as JSON: {error}.") from error
         offset = self._file.tell()
         self._file.write(header)
         size = self._file.tell()
