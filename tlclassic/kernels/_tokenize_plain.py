@@ -24,7 +24,7 @@ _N_L, _N_V, _N_T = 19, 21, 28
 
 _TABLES = tables()
 _STAGE1, _STAGE2 = _TABLES["stage1"].tolist(), _TABLES["stage2"].tolist()
-_RECORDS = [tuple(record) for record in _TABLES["records"].reshape(-1, 5).tolist()]
+_RECORDS: list[tuple[int, int, int, int, int]] = list(map(tuple, _TABLES["records"].reshape(-1, 5).tolist()))
 
 
 def _long_mappings(name: str) -> dict[int, list[int]]:
@@ -53,7 +53,8 @@ class _Char:
 def record(code: int) -> tuple[int, int, int, int, int]:
     """(class, combining class, flags, distance to the lower case, distance to the folded case)."""
     block = _STAGE1[code >> SHIFT] << SHIFT
-    return _RECORDS[_STAGE2[block + (code & ((1 << SHIFT) - 1))]]
+    place: int = _STAGE2[block + (code & ((1 << SHIFT) - 1))]
+    return _RECORDS[place]
 
 
 def character_class(code: int) -> int:

@@ -59,7 +59,8 @@ class SpacyTokenizer(TokenizerBase):
             return {"type": "spacy", "language": self.nlp.lang, "package": package}
         raise InvalidParameterError(
             "tokenizer must be one that can be saved; got a spaCy tokenizer that differs from that of its language "
-            f"({self.nlp.lang!r}) and of any installed package. Install the pipeline as a package, or use another tokenizer."
+            f"({self.nlp.lang!r}) and of any installed package. Install the pipeline as a package, or use another "
+            "tokenizer."
         )
 
     @classmethod

@@ -1,0 +1,561 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Unicode word tokeniser: from texts to tokens, to their places, or straight to rows of a word index.
+
+Texts are worked on in pieces that end at a space (or between ideographs): normalised into scratch memory, or left
+where they are when they are ASCII and keep their case; scanned into bounds; then the bounds are used. The scratch memory is
+that of one piece: about CHUNK characters, or the longest run without a space. Rules: docs/tokenizer.md; plain twin:
+_tokenize_plain.py.
+"""
+
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset
+
+import numpy as np
+
+from tlclassic.kernels import _tokenize_rules as R
+from tlclassic.kernels._tokenize_tables import UNICODE_VERSION, tables
+
+cimport tlclassic.kernels._tokenize_unicode as U
+from tlclassic.kernels._index cimport WordIndex, tlc_find, tlc_find_hashed, tlc_hash, tlc_index
+from tlclassic.kernels._tokenize_scan cimport (
+    IS_LOCAL, IS_TRAILING, IS_URL, IS_WORD, LONGEST_WORD_OF_RULES, STARTS_FACE, Bound, Phrase, Rules, Scan, scan,
+)
+from tlclassic.kernels._tokenize_unicode cimport (
+    FOLD, LOWER, NFC, SOLO, SPACE, STRIP, Normal, Tables, Text, decode, grow, read, record, resolve_sigmas,
+)
+
+cdef extern from *:
+    """
+    #if PY_VERSION_HEX < 0x030C0000
+    #define TLC_READY(text) PyUnicode_READY(text)
+    #else
+    #define TLC_READY(text) 0
+    #endif
+    #if defined(__GNUC__)
+    #define TLC_PREFETCH(p) __builtin_prefetch(p)
+    #else
+    #define TLC_PREFETCH(p) ((void)(p))
+    #endif
+    """
+    int TLC_READY(object text) except -1
+    void TLC_PREFETCH(const void *p) nogil
+    int PyUnicode_KIND(object text)
+    void *PyUnicode_DATA(object text)
+    bint PyUnicode_IS_ASCII(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+
+cdef extern from "wordindex.h" nogil:
+    uint64_t TLC_K0, TLC_K1, TLC_K2
+    uint64_t tlc_mix(uint64_t a, uint64_t b)
+    uint64_t tlc_load64(const uint8_t *p)
+
+cdef enum:
+    BATCH = 32  # tokens hashed, their slots fetched ahead, before the first is looked up
+
+cdef Py_ssize_t CHUNK = R.CHUNK
+
+
+# --- tables and lists, filled once -----------------------------------------------------------------------------------
+
+cdef Tables TABLES
+cdef Rules RULES
+_held = tables()  # keeps the arrays alive that TABLES points into
+
+
+cdef const void *_address(name) except NULL:
+    return <const void *><size_t>_held[name].ctypes.data
+
+
+cdef _fill_mapping(U.Mapping *mapping, name):
+    mapping.keys = <const uint32_t *>_address(f"{name}_keys")
+    mapping.bounds = <const uint32_t *>_address(f"{name}_bounds")
+    mapping.values = <const uint32_t *>_address(f"{name}_values")
+    mapping.n = len(_held[f"{name}_keys"])
+
+
+cdef _fill_tables():
+    cdef int byte
+    TABLES.stage1 = <const uint16_t *>_address("stage1")
+    TABLES.stage2 = <const uint16_t *>_address("stage2")
+    TABLES.records = <const U.Record *>_address("records")
+    _fill_mapping(&TABLES.decompositions, "decomposition")
+    _fill_mapping(&TABLES.folds, "fold")
+    TABLES.composition_keys = <const uint64_t *>_address("composition_keys")
+    TABLES.composition_values = <const uint32_t *>_address("composition_values")
+    TABLES.n_compositions = len(_held["composition_keys"])
+    for byte in range(256):
+        TABLES.kind[byte] = record(&TABLES, byte).kind if byte < 0x80 else 255
+        TABLES.kept[byte] = 32 if TABLES.kind[byte] == SPACE else byte
+        TABLES.lowered[byte] = byte + 32 if 65 <= byte <= 90 else TABLES.kept[byte]
+
+
+cdef _fill_phrase(Phrase *phrase, text):
+    raw = text.encode("ascii")
+    if not 0 < len(raw) <= LONGEST_WORD_OF_RULES:
+        raise ImportError(f"a word of the tokenizer's rules is too long: {text!r}")
+    phrase.n = len(raw)
+    memcpy(phrase.bytes, <const uint8_t *>raw, phrase.n)
+
+
+cdef _fill_roles():
+    cdef int byte
+    for byte in range(128):
+        char = chr(byte)
+        RULES.role[byte] = IS_WORD if char.isalnum() else 0
+        if char in R.EMAIL_LOCAL:
+            RULES.role[byte] |= IS_LOCAL
+        if TABLES.kind[byte] != SPACE and char not in R.URL_STOPS:
+            RULES.role[byte] |= IS_URL
+        if char in R.URL_TRAILING:
+            RULES.role[byte] |= IS_TRAILING
+
+
+cdef _fill_rules():
+    from tlclassic.kernels._tokenize_plain_scan import touches_words
+
+    cdef int i, first
+    _fill_roles()
+    faces = sorted(set(R.EMOTICONS_LIST), key=lambda face: (face[0], -len(face), face))
+    RULES.faces = <Phrase *>calloc(len(faces), sizeof(Phrase))
+    if RULES.faces == NULL:
+        raise MemoryError
+    for i, text in enumerate(faces):
+        _fill_phrase(&RULES.faces[i], text)
+        RULES.faces[i].touches_words = touches_words(text)
+        for char in {text[0], text[0].upper()}:
+            RULES.role[<int>ord(char)] |= STARTS_FACE
+    for first in range(257):
+        RULES.first_face[first] = sum(ord(text[0]) < first for text in faces)
+    RULES.n_clitics, RULES.n_schemes = len(R.CLITICS), len(R.URL_SCHEMES)
+    for i, text in enumerate(R.CLITICS):
+        _fill_phrase(&RULES.clitics[i], text)
+    for i, text in enumerate(R.URL_SCHEMES):
+        _fill_phrase(&RULES.schemes[i], text)
+    RULES.max_emphatic_run = R.MAX_EMPHATIC_RUN
+
+
+cdef _check_numbers():
+    """The numbers that C code was compiled with are those of the rules."""
+    compiled = {
+        "LOWER": U.LOWER, "FOLD": U.FOLD, "STRIP": U.STRIP, "NFC": U.NFC, "SPLIT": U.SPLIT, "EMPHASIS": U.EMPHASIS,
+        "PUNCTUATION": U.PUNCTUATION, "EMOJI": U.EMOJI, "EMOTICONS": U.EMOTICONS, "SPACE": U.SPACE, "LETTER": U.LETTER,
+        "DIGIT": U.DIGIT, "MARK": U.MARK, "SOLO": U.SOLO, "HIRAGANA": U.HIRAGANA, "KATAKANA": U.KATAKANA,
+        "APOSTROPHE": U.APOSTROPHE, "CONNECTOR": U.CONNECTOR, "DECIMAL": U.DECIMAL, "EMPHATIC": U.EMPHATIC,
+        "SYMBOL": U.SYMBOL, "PICTOGRAPH": U.PICTOGRAPH, "SKIN_TONE": U.SKIN_TONE, "REGIONAL": U.REGIONAL,
+        "KEYCAP": U.KEYCAP, "TAG": U.TAG, "JOINER": U.JOINER, "IGNORED": U.IGNORED, "UNSTABLE": U.UNSTABLE,
+        "DECOMPOSES": U.DECOMPOSES, "NONSPACING": U.NONSPACING, "FOLDS_LONG": U.FOLDS_LONG,
+    }
+    for name, number in compiled.items():
+        if getattr(R, name) != number:
+            raise ImportError(f"the tokenizer's kernel was compiled with another {name}: build it again")
+
+
+_fill_tables()
+_fill_rules()
+_check_numbers()
+
+
+# --- pieces of a text ------------------------------------------------------------------------------------------------
+
+cdef struct Work:
+    Normal normal
+    Scan scan
+    # The current piece: its bytes, from where on they may not be read, and where it began in the text.
+    const uint8_t *bytes
+    const uint8_t *limit
+    Py_ssize_t begin
+
+
+cdef inline void open_work(Work *work, int flags, bint wants_places) noexcept nogil:
+    memset(work, 0, sizeof(Work))
+    work.normal.wants_places = wants_places
+    work.scan.t = &TABLES
+    work.scan.rules = &RULES
+    work.scan.flags = flags
+
+
+cdef inline void close_work(Work *work) noexcept nogil:
+    free(work.normal.bytes)
+    free(work.normal.starts)
+    free(work.normal.ends)
+    free(work.normal.first.at)
+    free(work.normal.second.at)
+    free(work.scan.at)
+
+
+cdef int open_text(text, Text *view) except -1:
+    if not isinstance(text, str):
+        raise TypeError(f"a text must be a string; got {type(text).__name__}")
+    TLC_READY(text)
+    view.data = PyUnicode_DATA(text)
+    view.width = PyUnicode_KIND(text)
+    view.ascii = PyUnicode_IS_ASCII(text)
+    view.n = PyUnicode_GET_LENGTH(text)
+    return 0
+
+
+cdef inline Py_ssize_t end_of_piece(const Text *text, Py_ssize_t start) noexcept nogil:
+    """Where a piece that starts at ``start`` may end: before a space, or before an ideograph."""
+    cdef Py_ssize_t i = start + CHUNK
+    cdef int kind
+    while i < text.n:
+        kind = record(&TABLES, read(text, i)).kind
+        if kind == SPACE or kind == SOLO:
+            return i
+        i += 1
+    return text.n
+
+
+cdef inline void lower_ascii(const uint8_t *source, uint8_t *to, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):  # compilers vectorise this
+        to[i] = source[i] + ((<uint8_t>(source[i] - 65) < 26) << 5)
+
+
+cdef inline bint reserve(Normal *normal, Py_ssize_t n) noexcept nogil:
+    while normal.room < n:
+        if not grow(normal):
+            return False
+    return True
+
+
+cdef inline Py_ssize_t next_piece(Work *work, const Text *text, Py_ssize_t start) noexcept nogil:
+    """Normalise and scan the piece of the text at ``start``; where the next one begins, or -1 without memory."""
+    cdef Py_ssize_t stop = end_of_piece(text, start)
+    cdef Py_ssize_t n = stop - start
+    cdef int flags = work.scan.flags
+    cdef const uint8_t *source = <const uint8_t *>text.data + start
+    work.begin = start
+    if text.ascii and not flags & (LOWER | FOLD):
+        # In place: what follows is the space that ends the piece, or the NUL that ends every str.
+        work.bytes = source
+        work.limit = <const uint8_t *>text.data + text.n
+    else:
+        if not reserve(&work.normal, n if text.ascii else 1):
+            return -1
+        if text.ascii:
+            lower_ascii(source, work.normal.bytes, n)
+            work.normal.n = n
+        else:
+            U.normalise(&TABLES, text, start, stop, flags, &work.normal)
+            if work.normal.failed:
+                return -1
+            if flags & LOWER and work.normal.has_sigma:
+                resolve_sigmas(&TABLES, &work.normal)
+        n = work.normal.n
+        memset(work.normal.bytes + n, 0, 8)
+        work.bytes = work.normal.bytes
+        work.limit = work.bytes + n + 8
+    scan(&work.scan, work.bytes, n)
+    return -1 if work.scan.failed else stop
+
+
+cdef inline str _str(const uint8_t *bytes, Py_ssize_t n):
+    return PyUnicode_DecodeUTF8(<const char *>bytes, n, NULL)
+
+
+def normalise(text, int flags):
+    """The text that tokens are slices of."""
+    cdef Work work
+    cdef Text view
+    cdef Py_ssize_t i = 0
+    parts = []
+    open_text(text, &view)
+    # In place, nothing is written: lower-casing what has no capitals is the same, and spaces are unified below.
+    open_work(&work, flags, False)
+    try:
+        while i < view.n:
+            i = next_piece(&work, &view, i)
+            if i < 0:
+                raise MemoryError
+            parts.append(_str(work.bytes, i - work.begin if view.ascii else work.normal.n))
+    finally:
+        close_work(&work)
+    return "".join(parts).translate(_SPACES)
+
+
+_SPACES = {code: " " for code in range(0x80) if TABLES.kind[code] == SPACE}
+
+
+def tokens(text, int flags):
+    """The tokens of ``text``."""
+    cdef Work work
+    cdef Text view
+    cdef Py_ssize_t i = 0, k
+    cdef Bound bound
+    cdef list found = []
+    open_text(text, &view)
+    open_work(&work, flags, False)
+    try:
+        while i < view.n:
+            with nogil:
+                i = next_piece(&work, &view, i)
+            if i < 0:
+                raise MemoryError
+            for k in range(work.scan.n):
+                bound = work.scan.at[k]
+                found.append(_str(work.bytes + bound.start, bound.end - bound.start))
+    finally:
+        close_work(&work)
+    return found
+
+
+# --- places ----------------------------------------------------------------------------------------------------------
+
+cdef inline int width_of(uint32_t code) noexcept nogil:
+    """Bytes of the character in UTF-8; a lone surrogate counts as U+FFFD."""
+    return 1 if code < 0x80 else 2 if code < 0x800 else 3 if code < 0x10000 else 4
+
+
+cdef inline void original_place(const Work *work, const Text *text, Bound bound, int64_t *start, int64_t *end) noexcept nogil:
+    """The characters of the original text that the bytes of the piece come from."""
+    cdef Py_ssize_t k
+    if text.ascii:
+        start[0] = work.begin + bound.start
+        end[0] = work.begin + bound.end
+        return
+    start[0] = work.normal.starts[bound.start]
+    end[0] = 0
+    for k in range(bound.start, bound.end):
+        end[0] = max(end[0], work.normal.ends[k])
+
+
+def spans(text, int flags):
+    """The tokens, and int64 of shape (n_tokens, 4): characters from, to; UTF-8 bytes from, to in the original."""
+    cdef Work work
+    cdef Text view
+    cdef Py_ssize_t i = 0, k
+    cdef Bound bound
+    cdef int64_t start, end, at = 0, at_byte = 0, end_byte
+    cdef list found = [], places = []
+    open_text(text, &view)
+    open_work(&work, flags, True)
+    try:
+        while i < view.n:
+            with nogil:
+                i = next_piece(&work, &view, i)
+            if i < 0:
+                raise MemoryError
+            for k in range(work.scan.n):
+                bound = work.scan.at[k]
+                found.append(_str(work.bytes + bound.start, bound.end - bound.start))
+                original_place(&work, &view, bound, &start, &end)
+                # Tokens of one character, such as those of a ligature, may begin at the same place: never go back.
+                while at < start:
+                    at_byte += width_of(read(&view, at))
+                    at += 1
+                end_byte = at_byte
+                for j in range(start, end):
+                    end_byte += width_of(read(&view, j))
+                places.append((start, end, at_byte, end_byte))
+    finally:
+        close_work(&work)
+    return found, np.array(places, dtype=np.int64).reshape(-1, 4)
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+cdef struct Rows:
+    int32_t *rows
+    Py_ssize_t n
+    Py_ssize_t room
+    # Unknown tokens: their places in rows, where each ends in the bytes, and the bytes end to end.
+    bint wants_unknown
+    int64_t *unknown_at
+    Py_ssize_t *unknown_end
+    Py_ssize_t n_unknown
+    Py_ssize_t room_unknown
+    uint8_t *unknown_bytes
+    Py_ssize_t room_bytes
+    # For the lower-cased form of a token.
+    bint lower_fallback
+    int lowering
+    Normal lowered
+    uint32_t *codes
+    Py_ssize_t room_codes
+
+
+cdef inline void *more_room(void *memory, Py_ssize_t *room, Py_ssize_t needed, size_t size) noexcept nogil:
+    """``memory`` with room for ``needed`` items, or NULL, which leaves it as it is."""
+    cdef Py_ssize_t wished = needed + (needed >> 1) + 64
+    cdef void *more = realloc(memory, wished * size)
+    if more != NULL:
+        room[0] = wished
+    return more
+
+
+cdef inline uint64_t hash_token(const uint8_t *p, size_t n, const uint8_t *limit) noexcept nogil:
+    """tlc_hash, its tail read in one go where the bytes after it may be read."""
+    cdef uint64_t h = <uint64_t>n * TLC_K0
+    if p + n + 8 > limit:
+        return tlc_hash(p, n)
+    while n >= 8:
+        h = tlc_mix(h ^ tlc_load64(p), TLC_K1) + TLC_K0
+        p += 8
+        n -= 8
+    h = tlc_mix(h ^ (tlc_load64(p) & ((<uint64_t>1 << (8 * n)) - 1)), TLC_K2)
+    return tlc_mix(h ^ TLC_K0, TLC_K1)
+
+
+cdef inline int64_t find_lowered(Rows *out, const tlc_index *index, const uint8_t *p, Py_ssize_t n) noexcept nogil:
+    """The row of the lower-cased token; -1 if unknown, -2 without memory."""
+    cdef Py_ssize_t i = 0, n_codes = 0
+    cdef int size = 1
+    cdef Text view
+    cdef void *more
+    if n > out.room_codes:
+        more = more_room(out.codes, &out.room_codes, n, sizeof(uint32_t))
+        if more == NULL:
+            return -2
+        out.codes = <uint32_t *>more
+    while i < n:
+        out.codes[n_codes] = decode(p + i, &size)
+        n_codes += 1
+        i += size
+    view.data = out.codes
+    view.width = 4
+    view.ascii = False
+    view.n = n_codes
+    U.normalise(&TABLES, &view, 0, n_codes, out.lowering, &out.lowered)
+    if out.lowered.failed or not reserve(&out.lowered, out.lowered.n + 8):
+        return -2
+    if out.lowered.has_sigma:
+        resolve_sigmas(&TABLES, &out.lowered)
+    return tlc_find(index, out.lowered.bytes, out.lowered.n)
+
+
+cdef inline bint note_unknown(Rows *out, const uint8_t *p, Py_ssize_t n) noexcept nogil:
+    """Remember the token that is about to be added; false without memory."""
+    cdef Py_ssize_t used = out.unknown_end[out.n_unknown - 1] if out.n_unknown else 0
+    cdef Py_ssize_t room = out.room_unknown
+    cdef void *more
+    if out.n_unknown == room:
+        more = more_room(out.unknown_at, &room, out.n_unknown + 1, sizeof(int64_t))
+        if more == NULL:
+            return False
+        out.unknown_at = <int64_t *>more
+        more = more_room(out.unknown_end, &room, out.n_unknown + 1, sizeof(Py_ssize_t))
+        if more == NULL:
+            return False
+        out.unknown_end = <Py_ssize_t *>more
+        out.room_unknown = room
+    if used + n > out.room_bytes:
+        more = more_room(out.unknown_bytes, &out.room_bytes, used + n, 1)
+        if more == NULL:
+            return False
+        out.unknown_bytes = <uint8_t *>more
+    memcpy(out.unknown_bytes + used, p, n)
+    out.unknown_at[out.n_unknown] = out.n
+    out.unknown_end[out.n_unknown] = used + n
+    out.n_unknown += 1
+    return True
+
+
+cdef inline bint add_rows(Rows *out, const Work *work, const tlc_index *index) noexcept nogil:
+    """The rows of the tokens of one piece; false without memory."""
+    cdef uint64_t hashes[BATCH]
+    cdef Py_ssize_t first = 0, k, n_batch, length
+    cdef int64_t row
+    cdef const Bound *at
+    cdef void *more
+    if out.n + work.scan.n > out.room:
+        more = more_room(out.rows, &out.room, out.n + work.scan.n, sizeof(int32_t))
+        if more == NULL:
+            return False
+        out.rows = <int32_t *>more
+    while first < work.scan.n:
+        n_batch = min(BATCH, work.scan.n - first)
+        at = work.scan.at + first
+        for k in range(n_batch):
+            hashes[k] = hash_token(work.bytes + at[k].start, at[k].end - at[k].start, work.limit)
+            TLC_PREFETCH(&index.slots[hashes[k] & index.mask])
+        for k in range(n_batch):
+            length = at[k].end - at[k].start
+            row = tlc_find_hashed(index, work.bytes + at[k].start, length, hashes[k])
+            if row < 0:
+                if out.lower_fallback:
+                    row = find_lowered(out, index, work.bytes + at[k].start, length)
+                    if row == -2:
+                        return False
+                if row < 0 and out.wants_unknown and not note_unknown(out, work.bytes + at[k].start, length):
+                    return False
+            out.rows[out.n] = <int32_t>row
+            out.n += 1
+        first += n_batch
+    return True
+
+
+cdef inline bint look_up_all(
+    const Text *views, Py_ssize_t n_texts, Work *work, Rows *out, const tlc_index *index, int64_t *bounds
+) noexcept nogil:
+    cdef Py_ssize_t k, i
+    bounds[0] = 0
+    for k in range(n_texts):
+        i = 0
+        while i < views[k].n:
+            i = next_piece(work, &views[k], i)
+            if i < 0 or not add_rows(out, work, index):
+                return False
+        bounds[k + 1] = out.n
+    return True
+
+
+cdef _as_array(const void *memory, Py_ssize_t n, dtype):
+    found = np.empty(n, dtype=dtype)
+    if n:
+        memcpy(<void *><size_t>found.ctypes.data, memory, n * found.itemsize)
+    return found
+
+
+def lookup(texts, WordIndex index not None, int flags, bint lower_fallback, bint unknown):
+    """Rows of the tokens of all texts (-1: unknown), bounds of each text, and where the unknown tokens are.
+
+    The lock of the interpreter is let go while the texts are worked on.
+    """
+    if index.view.n_words >= <int64_t>1 << 31:
+        raise ValueError(f"the index holds {index.view.n_words} words; at most {(1 << 31) - 1} are possible")
+    # A list of our own, so that nobody can take a text away in the meantime.
+    cdef list held = list(texts)
+    cdef Py_ssize_t n_texts = len(held), k, start = 0
+    cdef Work work
+    cdef Rows out
+    cdef bint done
+    cdef int64_t[::1] bounds = np.zeros(n_texts + 1, dtype=np.int64)
+    cdef list words = []
+    cdef Text *views = <Text *>malloc((n_texts + 1) * sizeof(Text))
+    if views == NULL:
+        raise MemoryError
+    open_work(&work, flags, False)
+    memset(&out, 0, sizeof(Rows))
+    out.wants_unknown = unknown
+    out.lower_fallback = lower_fallback
+    out.lowering = LOWER | flags & (NFC | STRIP)
+    try:
+        for k in range(n_texts):
+            open_text(held[k], &views[k])
+        with nogil:
+            done = look_up_all(views, n_texts, &work, &out, &index.view, &bounds[0])
+        if not done:
+            raise MemoryError
+        for k in range(out.n_unknown):
+            words.append(_str(out.unknown_bytes + start, out.unknown_end[k] - start))
+            start = out.unknown_end[k]
+        return (
+            _as_array(out.rows, out.n, np.int32),
+            np.asarray(bounds),
+            _as_array(out.unknown_at, out.n_unknown, np.int64),
+            words,
+        )
+    finally:
+        free(views)
+        close_work(&work)
+        free(out.rows)
+        free(out.unknown_at)
+        free(out.unknown_end)
+        free(out.unknown_bytes)
+        free(out.lowered.bytes)
+        free(out.lowered.first.at)
+        free(out.lowered.second.at)
+        free(out.codes)
