@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 WORKERS ?= 2
-BENCH ?= benchmarks/run.py
+BENCH ?= $(sort $(wildcard benchmarks/bench_*.py))
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 ifneq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info >= (3, 11))' 2>/dev/null),True)
@@ -42,7 +42,7 @@ test-data: $(VENV)/.extras-all ## the tests on real data sets, in ../shared
 	$(BIN)/pytest -m data
 
 bench: $(VENV)/.extras-bench ## the benchmarks against the peers, on ../shared; needs g++
-	$(BIN)/python $(BENCH)
+	set -e; for script in $(BENCH); do echo "$$script"; $(BIN)/python $$script; done
 
 wheel: $(VENV)/.extras-all ## source distribution and manylinux wheel, into dist/
 	$(BIN)/python tools/make_wheel.py dist

@@ -154,7 +154,7 @@ def test_a_file_where_a_folder_should_be(tmp_path):
 
 
 def test_the_path_is_a_folder(tmp_path):
-    with pytest.raises(InputError, match="this is a folder. Give the path of a file"), atomic_write(tmp_path):
+    with pytest.raises(InputError, match=r"this is a folder\. Give the path of a file"), atomic_write(tmp_path):
         pass
 
 

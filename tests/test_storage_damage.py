@@ -112,7 +112,7 @@ def test_a_newer_format(tmp_path, small):
     raw[8:12] = struct.pack("<I", FORMAT + 1)
     raw[60:64] = struct.pack("<I", zlib.crc32(raw[:60]))
     path.write_bytes(raw)
-    with pytest.raises(ArtifactVersionError, match="written in format 2; this tlclassic reads up to 1. Upgrade: pip"):
+    with pytest.raises(ArtifactVersionError, match=r"written in format 2; this tlclassic reads up to 1\. Upgrade: pip"):
         Artifact(path)
 
 
@@ -185,7 +185,7 @@ def test_header_place(tmp_path, fields, message):
     ],
 )
 def test_headers_that_are_not_json(tmp_path, raw):
-    with pytest.raises(CorruptArtifactError, match="the header is not valid JSON|the header lacks"):
+    with pytest.raises(CorruptArtifactError, match="the header is not valid JSON"):
         Artifact(_forge(tmp_path / "file", raw))
 
 

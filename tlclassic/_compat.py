@@ -13,7 +13,6 @@ EXTRA_OF_MODULE = {
     "gensim": "train",
     "onnxruntime": "onnx",
     "pyarrow": "train",
-    "safetensors": "train",
     "scipy": "train",
     "sklearn": "train",
     "skops": "train",

@@ -15,9 +15,14 @@ from tlclassic.errors import KernelsMissingWarning
 __all__ = ["COMPILED", "load"]
 
 
+#: Every kernel; all of them or none, because they hand each other their objects.
+_NAMES = ("index", "parse", "pool", "subword", "tokenize")
+
+
 def _is_compiled() -> bool:
     try:
-        importlib.import_module("tlclassic.kernels._index")
+        for name in _NAMES:
+            importlib.import_module(f"tlclassic.kernels._{name}")
     except ImportError:
         return False
     return True
