@@ -139,7 +139,18 @@ def test_lines_are_the_twins(lines, dim, final, rest):
 
 @both
 def test_words_may_hold_anything_but_a_line_feed(kernel):
-    words = [". . .", "at name@domain.com", "a\x85b", "a\xa0b", "a\u2028b", "a\x0bb", "a\x0cb", "a\rb", "a\x00b", "\t a  b"]
+    words = [
+        ". . .",
+        "at name@domain.com",
+        "a\x85b",
+        "a\xa0b",
+        "a\u2028b",
+        "a\x0bb",
+        "a\x0cb",
+        "a\rb",
+        "a\x00b",
+        "\t a  b",
+    ]
     data = "".join(f"{word} 1 2\n" for word in words).encode()
     parsed, rows = parse(kernel, data, 2)
     assert [word.decode() for word in words_of(parsed)] == [word.strip(" \t") for word in words]
@@ -165,13 +176,14 @@ def test_an_unfinished_line_waits_for_the_next_block(kernel):
 
 @both
 def test_parsing_stops_when_out_is_full(kernel):
-    parsed, rows = parse(kernel, b"a 1\nb 2\n\nc 3\n", 1, capacity=2)
+    parsed, _ = parse(kernel, b"a 1\nb 2\n\nc 3\n", 1, capacity=2)
     assert (words_of(parsed), parsed.consumed, parsed.n_blank) == ([b"a", b"b"], 9, 1)
 
 
 @both
 @pytest.mark.parametrize(
-    "word", [b"\xff", b"\xc0\xaf", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc3", b"a\xe2\x82", b"\x80"]
+    "word",
+    [b"\xff", b"\xc0\xaf", b"\xe0\x80\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc3", b"a\xe2\x82", b"\x80"],
 )
 def test_invalid_utf8_is_told(kernel, word):
     assert parse(kernel, b"ok 1\n" + word + b" 1\n", 1)[0].invalid.tolist() == [1]
@@ -195,7 +207,7 @@ def test_the_shape_of_out_is_checked():
             KERNEL.parse_lines(as_block(b"a 1 2\n"), 2, True, np.zeros((1, 3), np.float32))
 
 
-# -- binary -------------------------------------------------------------------------------------------------------------
+# -- binary ------------------------------------------------------------------------------------------------------------
 
 
 @both
@@ -225,7 +237,7 @@ def test_binary_is_the_twins(data, dim, capacity):
     assert results[0] == results[1]
 
 
-# -- words --------------------------------------------------------------------------------------------------------------
+# -- words -------------------------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.lists(st.binary(max_size=9), max_size=30), max_size=4))
@@ -264,7 +276,7 @@ def test_slot_count(n, slots):
     assert KERNEL.slot_count(n) == slots
 
 
-# -- writing ------------------------------------------------------------------------------------------------------------
+# -- writing -----------------------------------------------------------------------------------------------------------
 
 
 def written(kernel, values) -> bytes:
@@ -276,7 +288,8 @@ def written(kernel, values) -> bytes:
 def test_numbers_are_written_as_short_as_can_be(kernel):
     values = [0.1, -0.25, 1, 0, -0.0, 1e-5, 1.5e-7, 123456.78, 1e14, 1e15, 1e20, 3.4028235e38, 1e-45, 0.3333333]
     assert written(kernel, values) == (
-        b"w 0.1 -0.25 1.0 0.0 -0.0 0.00001 1.5e-07 123456.78 100000000000000.0 1e+15 1e+20 3.4028235e+38 1e-45 0.3333333\n"
+        b"w 0.1 -0.25 1.0 0.0 -0.0 0.00001 1.5e-07 123456.78 100000000000000.0 1e+15 1e+20 3.4028235e+38 1e-45 "
+        b"0.3333333\n"
     )
 
 

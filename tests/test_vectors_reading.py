@@ -41,7 +41,7 @@ def check(vectors: WordVectors, words: list[str], rows: list[list[float]]) -> No
     assert vectors.rows(words).tolist() == list(range(len(words)))
 
 
-# -- format and packing ---------------------------------------------------------------------------------------------------
+# -- format and packing ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,9 @@ def test_packing_is_told_by_content(tmp_path, pack, data):
 def test_zip_members(tmp_path):
     path = zipped(tmp_path, {"a/": b"", "a/one.txt": GLOVE, "two.bin": BINARY, "__MACOSX/one.txt": b"x"})
     check(WordVectors.load(path, member="two.bin"), ["red", "blue"], EXPECTED)
-    with pytest.raises(VectorFormatError, match=r"holds 2 files: 'a/one.txt', 'two.bin'. Name one of them with member="):
+    with pytest.raises(
+        VectorFormatError, match=r"holds 2 files: 'a/one.txt', 'two.bin'. Name one of them with member="
+    ):
         WordVectors.load(path)
     with pytest.raises(VectorFormatError, match=r"got member='three'"):
         WordVectors.load(path, member="three")
@@ -192,7 +194,7 @@ def test_a_format_can_be_forced(tmp_path):
         WordVectors.load(write(tmp_path, GLOVE), format="word2vec")
 
 
-# -- odd corners of text ----------------------------------------------------------------------------------------------------
+# -- odd corners of text -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,9 @@ def test_a_wrong_count_in_the_header_is_repaired(tmp_path, kind, count):
 @pytest.mark.parametrize(("dim", "found"), [(2, 3), (4, 3)])
 def test_wrong_dimensions_in_the_header_are_an_error(tmp_path, dim, found):
     data = b"2 %d\n" % dim + GLOVE
-    with pytest.raises(VectorFormatError, match=rf"txt:2: {dim} numbers expected \(the header says so\), {found} found"):
+    with pytest.raises(
+        VectorFormatError, match=rf"txt:2: {dim} numbers expected \(the header says so\), {found} found"
+    ):
         WordVectors.load(write(tmp_path, data))
 
 
@@ -343,7 +347,7 @@ def test_small_reads_give_the_same(tmp_path, monkeypatch, size):
         check(WordVectors.load(tmp_path / "v"), list(vectors.words), rows.tolist())
 
 
-# -- odd corners of binary ----------------------------------------------------------------------------------------------------
+# -- odd corners of binary ---------------------------------------------------------------------------------------------
 
 
 def test_binary_line_feeds(tmp_path):
@@ -375,7 +379,7 @@ def test_source_streams_from_the_beginning_each_time(tmp_path):
     assert source.head(3) == source.head(3) == b"red"
 
 
-# -- against gensim -------------------------------------------------------------------------------------------------------------
+# -- against gensim ----------------------------------------------------------------------------------------------------
 
 
 # gensim opens a file without a header twice and closes it once.

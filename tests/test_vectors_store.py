@@ -124,7 +124,7 @@ def test_a_failed_conversion_leaves_the_old_file(tmp_path, vectors):
     vectors.save(tmp_path / "v.tlc")
     before = (tmp_path / "v.tlc").read_bytes()
     (tmp_path / "bad.txt").write_text("a 1 2\nb 1\n")
-    with pytest.raises(VectorFormatError, match="bad.txt:2: 2 numbers expected"):
+    with pytest.raises(VectorFormatError, match=r"bad.txt:2: 2 numbers expected"):
         convert(tmp_path / "bad.txt", tmp_path / "v.tlc")
     assert (tmp_path / "v.tlc").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.txt", "v.tlc"]
@@ -149,7 +149,7 @@ def test_saving_over_the_mapped_file_is_safe(tmp_path):
     assert WordVectors.load(path).dtype == np.float16
 
 
-# -- damage -----------------------------------------------------------------------------------------------------------------------
+# -- damage ------------------------------------------------------------------------------------------------------------
 
 
 def test_truncated_flipped_and_foreign_files(tmp_path, vectors):
@@ -198,7 +198,7 @@ def test_damaged_offsets_do_no_harm(tmp_path, vectors):
         verify(tmp_path / "v.tlc")
 
 
-# -- worker processes ----------------------------------------------------------------------------------------------------------------
+# -- worker processes --------------------------------------------------------------------------------------------------
 
 
 def test_pickling_reopens_the_store(tmp_path, vectors):
@@ -218,7 +218,7 @@ def test_pickling_reopens_the_store(tmp_path, vectors):
         pickle.loads(data)
 
 
-# -- the cache -----------------------------------------------------------------------------------------------------------------------
+# -- the cache ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -299,7 +299,7 @@ def test_an_unwritable_cache_is_a_warning(tmp_path, source):
 
 def test_errors_of_the_source_pass_through_the_cache(tmp_path):
     (tmp_path / "bad.txt").write_text("a 1 2\nb 1\n")
-    with pytest.raises(VectorFormatError, match="bad.txt:2: 2 numbers expected"):
+    with pytest.raises(VectorFormatError, match=r"bad.txt:2: 2 numbers expected"):
         WordVectors.load(tmp_path / "bad.txt", cache=tmp_path)
     with pytest.raises(VectorFormatError, match="cannot be read"):
         WordVectors.load(tmp_path / "nowhere.txt", cache=tmp_path)

@@ -107,7 +107,10 @@ def test_rows_and_take():
 )
 def test_unknown_words(oov, expected):
     vectors = make(subwords=Subwords(), oov=oov)
-    for result in (vectors.lookup(["red", "RED", "black"]), make(subwords=Subwords()).lookup(["red", "RED", "black"], oov=oov)):
+    for result in (
+        vectors.lookup(["red", "RED", "black"]),
+        make(subwords=Subwords()).lookup(["red", "RED", "black"], oov=oov),
+    ):
         assert result == pytest.approx(np.float32(expected))
         assert result.dtype == np.float32
     if oov in ("zero", "lower"):
@@ -122,7 +125,9 @@ def test_unknown_words(oov, expected):
 
 
 def test_policies_are_checked():
-    with pytest.raises(InvalidParameterError, match="oov must be one of 'zero', 'subword', 'lower', 'mean'; got 'none'"):
+    with pytest.raises(
+        InvalidParameterError, match="oov must be one of 'zero', 'subword', 'lower', 'mean'; got 'none'"
+    ):
         make(oov="none")
     with pytest.raises(InvalidParameterError, match="oov='subword' needs vectors with sub-words"):
         make().lookup(["red"], oov="subword")
@@ -135,7 +140,7 @@ def test_words_are_a_lazy_sequence():
     assert words != WORDS[:-1]
     assert words != "red"
     assert (words[-1], words[1:3], words[0]) == ("zero", ["Blue", "grün"], "red")
-    assert (list(reversed(words))[0], words.index("grün"), "Blue" in words) == ("zero", 2, True)
+    assert (next(reversed(words)), words.index("grün"), "Blue" in words) == ("zero", 2, True)
     assert repr(words) == "Words(['red', 'Blue', 'grün', ...], n=6)"
     with pytest.raises(IndexError, match="word 6 of 6"):
         words[6]
@@ -200,7 +205,7 @@ def test_an_empty_table():
     assert vectors.quantize().shape == vectors.normalized().shape == (0, 3)
 
 
-# -- sharing -----------------------------------------------------------------------------------------------------------------
+# -- sharing -----------------------------------------------------------------------------------------------------------
 
 
 def test_copies_are_the_same_object():
@@ -273,7 +278,7 @@ def test_threads_share_one_object():
     assert all(result == results[0] for result in results)
 
 
-# -- made from it ---------------------------------------------------------------------------------------------------------------
+# -- made from it ------------------------------------------------------------------------------------------------------
 
 
 def test_subset_keeps_order_counts_and_policy():

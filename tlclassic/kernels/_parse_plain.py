@@ -68,7 +68,9 @@ def parse_lines(block: NDArray[np.uint8], dim: int, final: bool, out: NDArray[np
     out : float32 array of shape (capacity, dim)
         Parsing stops when it is full.
     """
-    data, words, invalid = block.tobytes(), [], []
+    data = block.tobytes()
+    words: list[bytes] = []
+    invalid: list[int] = []
     consumed = n_lines = n_blank = 0
     problem = None
     while consumed < len(data):
@@ -125,7 +127,9 @@ def parse_binary(block: NDArray[np.uint8], dim: int, out: NDArray[np.float32]) -
 
     The problem code is NOT_FINITE, its bytes those of the word. A record cut short is left for the next block.
     """
-    data, words, invalid = block.tobytes(), [], []
+    data = block.tobytes()
+    words: list[bytes] = []
+    invalid: list[int] = []
     consumed = 0
     problem = None
     while len(words) < len(out):

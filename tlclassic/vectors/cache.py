@@ -92,7 +92,7 @@ def _find(
 
 
 def _folder(cache: bool | str | os.PathLike[str], real: str) -> Path:
-    if cache is True:
+    if isinstance(cache, bool):
         return cache_folder()
     return Path(real).parent if cache == "beside" else Path(os.fspath(cache))
 

@@ -12,7 +12,7 @@ from tlclassic._validate import check_choice
 from tlclassic.errors import VectorFormatError
 from tlclassic.vectors.source import Source, open_source
 
-__all__ = ["FORMATS", "FOLDER_FORMATS", "TEXT_FORMATS", "Layout", "detect_format", "text_layout"]
+__all__ = ["FOLDER_FORMATS", "FORMATS", "TEXT_FORMATS", "Layout", "detect_format", "text_layout"]
 
 #: Every format that can be read.
 FORMATS = ("store", "glove", "word2vec", "word2vec-binary", "fasttext", "gensim", "spacy", "static-model")
@@ -71,7 +71,10 @@ def detect_format(source: str | os.PathLike[str], *, member: str | None = None) 
 def _folder_format(folder: Path) -> str:
     if (folder / "tokenizer.json").is_file() and any(folder.glob("*.safetensors")):
         return "static-model"
-    if any((folder / place / "vectors").is_file() for place in ("", "vocab")) or (folder / "vocab" / "vectors").is_dir():
+    if (
+        any((folder / place / "vectors").is_file() for place in ("", "vocab"))
+        or (folder / "vocab" / "vectors").is_dir()
+    ):
         return "spacy"
     raise VectorFormatError(
         "the folder holds no known vectors",

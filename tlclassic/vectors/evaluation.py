@@ -112,7 +112,7 @@ def _rows_of(vectors: WordVectors, words: list[str], case_insensitive: bool, res
     stop = len(vectors) if restrict is None else restrict
     if not case_insensitive:
         rows = vectors.rows(words)
-        return np.where(rows < stop, rows, -1)
+        return np.where(rows < stop, rows, np.int64(-1))
     wanted = {word.upper(): -1 for word in words}
     for row, word in enumerate(vectors.words):
         if row >= stop:
@@ -132,9 +132,8 @@ def _cosines(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     """Ranks from 1; equal values share the mean of theirs."""
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[inverse]
-    return ranks
+    middles = np.cumsum(counts) - (counts - 1) / 2
+    return np.asarray(middles[inverse], dtype=np.float64)
 
 
 def _pearson(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -66,7 +66,7 @@ def from_blob(
         keep = np.delete(np.arange(n), duplicates)
         table, extra = table[keep], {name: value[keep] for name, value in extra.items()}
     index = make_index(*collector.finish())
-    return WordVectors(index, table, **extra, subwords=subwords, oov=oov)
+    return WordVectors(index, table, scales=extra.get("scales"), counts=extra.get("counts"), subwords=subwords, oov=oov)
 
 
 def make_index(blob: NDArray[np.uint8], offsets: NDArray[np.int64], slots: NDArray[np.uint64]) -> Any:

@@ -38,11 +38,11 @@ def most_similar(
         vector = unit(vectors[query]) if isinstance(query, str) else _check_vector(query, vectors.dim)
         total += vector if position < len(positive) else -vector
     excluded = _rows_of(vectors, [query for query in queries if isinstance(query, str)])
-    best, cosines = _top(vectors, unit(total / len(queries)), topn, restrict, excluded)
+    best, cosines = _top(vectors, unit(total), topn, restrict, excluded)
     return [(vectors.words[int(row)], float(cosine)) for row, cosine in zip(best, cosines, strict=True)]
 
 
-def unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit(vector: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """The vector scaled to length one; a zero vector stays zero."""
     norm = np.linalg.norm(vector)
     scaled: NDArray[np.float32] = (vector / norm if norm > 0 else vector).astype(np.float32)

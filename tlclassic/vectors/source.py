@@ -86,7 +86,9 @@ class Source:
             try:
                 raw: Any = stack.enter_context(self._open_raw(stack))
             except _DAMAGE as error:
-                raise self.error(f"cannot be opened ({error})", remedy="Check the path, or fetch the file again") from error
+                raise self.error(
+                    f"cannot be opened ({error})", remedy="Check the path, or fetch the file again"
+                ) from error
             yield ByteStream(raw, self)
 
     def _open_raw(self, stack: contextlib.ExitStack) -> Any:

@@ -64,7 +64,11 @@ def _arrays(vectors: WordVectors) -> dict[str, NDArray[Any]]:
 def to_state(vectors: WordVectors) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """See :meth:`WordVectors.to_state`."""
     metadata = state_metadata(
-        vectors.shape, vectors.dtype, vectors.oov, vectors.digest, None if vectors.subwords is None else vectors.subwords
+        vectors.shape,
+        vectors.dtype,
+        vectors.oov,
+        vectors.digest,
+        None if vectors.subwords is None else vectors.subwords,
     )
     return metadata, _arrays(vectors)
 

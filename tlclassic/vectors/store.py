@@ -151,7 +151,12 @@ def convert(
     if limit is not None:
         check_integer("limit", limit, low=1)
     format = format or detect_format(source, member=member)
-    identity: dict[str, Any] = {"name": os.path.basename(os.fspath(source)), "format": format, "member": member, "limit": limit}
+    identity: dict[str, Any] = {
+        "name": os.path.basename(os.fspath(source)),
+        "format": format,
+        "member": member,
+        "limit": limit,
+    }
     convert_as(source, out, identity, format, dtype, member, trust, limit, oov, progress)
 
 
@@ -188,9 +193,7 @@ def convert_as(
 class _StoreWriter:
     """Writes a store: first rows, as many as come, then the words."""
 
-    def __init__(
-        self, path: str | os.PathLike[str], dim: int, dtype: str, source: dict[str, Any] | None
-    ) -> None:
+    def __init__(self, path: str | os.PathLike[str], dim: int, dtype: str, source: dict[str, Any] | None) -> None:
         self.n_rows = 0
         self._dim, self._dtype, self._source = dim, dtype, source
         self._digest = Digest()

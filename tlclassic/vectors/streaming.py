@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ class Chunk(NamedTuple):
 class Repairs:
     """What was repaired in one file: counted, and told at the end in one warning a kind."""
 
-    TEXTS = {
+    TEXTS: ClassVar = {
         "duplicate": "duplicate words were left out; the first of each is kept",
         "utf8": "words were not valid UTF-8; their wrong bytes became U+FFFD",
         "blank": "blank lines were skipped",
@@ -131,7 +132,11 @@ class VectorReader:
         if self.limit is not None:
             out = out[: max(0, self.limit - self.n_rows)]
         dim = self.layout.dim
-        parsed = self._kernel.parse_binary(block, dim, out) if self.binary else self._kernel.parse_lines(block, dim, final, out)
+        parsed = (
+            self._kernel.parse_binary(block, dim, out)
+            if self.binary
+            else self._kernel.parse_lines(block, dim, final, out)
+        )
         self._line += parsed.n_lines
         self.n_rows += len(parsed.offsets) - 1
         self.repairs.count("blank", parsed.n_blank)
@@ -147,7 +152,7 @@ class VectorReader:
         self, words: NDArray[np.uint8], offsets: NDArray[np.int64], invalid: NDArray[np.int64]
     ) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         blob, bounds = words.tobytes(), offsets.tolist()
-        raw = [blob[begin:end] for begin, end in zip(bounds, bounds[1:], strict=False)]
+        raw = [blob[begin:end] for begin, end in itertools.pairwise(bounds)]
         for row in invalid.tolist():
             text = raw[row].decode("utf-8", "replace")
             self.repairs.count("utf8", 1, text)
@@ -190,6 +195,8 @@ class VectorReader:
         if is_last and (code == kernel.BAD_NUMBER or count < dim):
             return self._cut_short(f"the last line ends too soon: {dim} numbers expected, {count} found")
         if code == kernel.BAD_NUMBER:
-            return self._error(f"number {count + 1} of {dim} is malformed: {field!r}", remedy="Correct or delete the line")
+            return self._error(
+                f"number {count + 1} of {dim} is malformed: {field!r}", remedy="Correct or delete the line"
+            )
         source = "the header says so" if self.layout.header_count is not None else "as in most of the first lines"
         return self._error(f"{dim} numbers expected ({source}), {count} found", remedy="Correct or delete the line")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, overload
 
@@ -56,7 +57,7 @@ class Words(Sequence[str]):
         for start in range(0, len(self), step):
             bounds = self._offsets[start : start + step + 1].tolist()
             blob, base = self._blob[bounds[0] : bounds[-1]].tobytes(), bounds[0]
-            for begin, end in zip(bounds, bounds[1:], strict=False):
+            for begin, end in itertools.pairwise(bounds):
                 yield blob[begin - base : end - base].decode("utf-8", "replace")
 
     def __eq__(self, other: object) -> bool:

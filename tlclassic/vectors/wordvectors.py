@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from tlclassic._validate import check_choice
 from tlclassic.errors import InvalidParameterError
 from tlclassic.vectors import rows as _rows
+from tlclassic.vectors.queries import Queries
 from tlclassic.vectors.words import Words
 
 if TYPE_CHECKING:
     from tlclassic.kernels._index import WordIndex
-    from tlclassic.vectors.evaluation import SimilarityResult
     from tlclassic.vectors.subword import SubwordTable
 
 __all__ = ["OOV_POLICIES", "SAVE_FORMATS", "WordVectors"]
@@ -28,7 +28,7 @@ OOV_POLICIES = ("zero", "subword", "lower", "mean")
 SAVE_FORMATS = ("store", "glove", "word2vec", "word2vec-binary", "gensim", "spacy")
 
 
-class WordVectors:
+class WordVectors(Queries):
     """Word vectors: read-only, safe to share between threads, one copy per machine where they come from a store.
 
     Made by :meth:`load`, :meth:`from_arrays`, :meth:`from_gensim` or :meth:`from_spacy`; the constructor itself is
@@ -296,7 +296,7 @@ class WordVectors:
         rows = self.index.find_many(words)
         if policy == "lower":
             unknown = np.flatnonzero(rows < 0)
-            rows[unknown] = self.index.find_many([words[i].lower() for i in unknown])
+            rows[unknown] = self.index.find_many([words[i].lower() for i in unknown.tolist()])
         known = rows >= 0
         if known.all():
             return self.take(rows)
@@ -305,7 +305,7 @@ class WordVectors:
         if policy == "mean":
             result[~known] = self.mean
         elif policy == "subword" and self.subwords is not None:
-            result[~known] = self.subwords.vectors([words[i] for i in np.flatnonzero(~known)])
+            result[~known] = self.subwords.vectors([words[i] for i in np.flatnonzero(~known).tolist()])
         return result
 
     @cached_property
@@ -346,70 +346,6 @@ class WordVectors:
         from tlclassic.vectors.making import quantize
 
         return quantize(self, dtype)
-
-    # -- neighbours --------------------------------------------------------------------------------------------------
-
-    def most_similar(
-        self, word_or_vector: str | NDArray[Any], topn: int = 10, *, restrict: int | None = None
-    ) -> list[tuple[str, float]]:
-        """The ``topn`` words of highest cosine, best first, the word itself left out.
-
-        Parameters
-        ----------
-        word_or_vector : str or array of shape (dim,)
-        topn : int
-        restrict : int, optional
-            Look only at the first ``restrict`` rows (the most frequent words, in most files).
-
-        Raises
-        ------
-        KeyError
-            When the word is unknown and the policy has no vector for it.
-        """
-        from tlclassic.vectors.similarity import most_similar
-
-        return most_similar(self, [word_or_vector], [], topn=topn, restrict=restrict)
-
-    def analogy(
-        self,
-        positive: Sequence[str | NDArray[Any]],
-        negative: Sequence[str | NDArray[Any]] = (),
-        topn: int = 10,
-        *,
-        restrict: int | None = None,
-    ) -> list[tuple[str, float]]:
-        """The words nearest to ``positive`` minus ``negative`` (3CosAdd), the words of the query left out.
-
-        The query is the mean of the unit vectors, those of ``negative`` with a minus sign: Mikolov, Yih and Zweig
-        2013, https://aclanthology.org/N13-1090/; the same numbers as gensim's ``most_similar``.
-        """
-        from tlclassic.vectors.similarity import most_similar
-
-        return most_similar(self, positive, negative, topn=topn, restrict=restrict)
-
-    def evaluate_similarity(
-        self,
-        pairs: str | os.PathLike[str] | Iterable[tuple[str, str, float]],
-        *,
-        case_insensitive: bool = True,
-        restrict: int | None = 300_000,
-    ) -> SimilarityResult:
-        """How well cosines agree with people's scores of word pairs: Pearson, Spearman and the share left out.
-
-        The same numbers as gensim's ``evaluate_word_pairs``, whose defaults these are.
-
-        Parameters
-        ----------
-        pairs : path-like or iterable of (word, word, score)
-            A file has the three separated by tabs, ``#`` for comments, and perhaps a line of column names.
-        case_insensitive : bool
-            Compare words in upper case; of words equal then, the first row counts.
-        restrict : int or None
-            Use only the first ``restrict`` rows.
-        """
-        from tlclassic.vectors.evaluation import evaluate_similarity
-
-        return evaluate_similarity(self, pairs, case_insensitive=case_insensitive, restrict=restrict)
 
     # -- saving, sharing ---------------------------------------------------------------------------------------------
 
