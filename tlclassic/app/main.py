@@ -20,6 +20,7 @@ app = typer.Typer(
     help="Transfer learning on text with classical, CPU-only models.",
     no_args_is_help=True,
     add_completion=False,
+    pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

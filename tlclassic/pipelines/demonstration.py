@@ -92,7 +92,7 @@ def _write_sample(folder: Path) -> None:
     for split in ("train", "dev", "test"):
         sample = load_sample(split)
         with open_writer(folder / f"{split}.tsv", format="tsv", columns=["text", *SAMPLE_TASKS]) as writer:
-            writer.write({"text": sample.texts, **sample.labels})
+            writer.write({"text": sample.texts, **{task: getattr(sample, task) for task in SAMPLE_TASKS}})
     (folder / "unlabelled.txt").write_text("".join(f"{text}\n" for text in load_sample("unlabelled").texts), encoding="utf-8")
 
 
