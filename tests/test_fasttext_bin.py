@@ -37,7 +37,18 @@ def _quantised(rng, n_rows, dim, width, norms):
 
 
 def model_bytes(
-    words=WORDS, labels=(), *, dim=5, bucket=40, min_n=2, max_n=4, version=12, kind=2, pruned=None, width=None, norms=False
+    words=WORDS,
+    labels=(),
+    *,
+    dim=5,
+    bucket=40,
+    min_n=2,
+    max_n=4,
+    version=12,
+    kind=2,
+    pruned=None,
+    width=None,
+    norms=False,
 ):
     """A fastText model of random numbers; ``pruned`` maps buckets to rows, ``width`` asks for quantisation."""
     rng = np.random.default_rng(7)
@@ -53,7 +64,11 @@ def model_bytes(
     n_rows = len(words) + (bucket if pruned is None else len(pruned))
     data += struct.pack("?", width is not None)
     data += _dense(rng.standard_normal((n_rows, dim))) if width is None else _quantised(rng, n_rows, dim, width, norms)
-    return data + struct.pack("?", False) + _dense(rng.standard_normal((max(1, len(labels)) if kind == 3 else len(words), dim)))
+    return (
+        data
+        + struct.pack("?", False)
+        + _dense(rng.standard_normal((max(1, len(labels)) if kind == 3 else len(words), dim)))
+    )
 
 
 PRUNED = {3: 1, 17: 0, 21: 3, 39: 2}

@@ -65,7 +65,9 @@ class ByteSource:
     def malformed(self, message: str) -> VectorFormatError:
         """The error to raise when what was read makes no sense."""
         return VectorFormatError(
-            f"not a whole fastText model: {message} (at byte {self.position})", path=self.name, remedy="Get the file anew"
+            f"not a whole fastText model: {message} (at byte {self.position})",
+            path=self.name,
+            remedy="Get the file anew",
         )
 
     def read(self, size: int, what: str) -> bytes:

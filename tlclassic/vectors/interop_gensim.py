@@ -17,7 +17,7 @@ from tlclassic.vectors.making import from_arrays, head
 from tlclassic.vectors.subword import SubwordTable
 from tlclassic.vectors.wordvectors import WordVectors
 
-__all__ = ["from_gensim", "read", "save", "to_gensim"]
+__all__ = ["from_gensim", "own_rows", "read", "save", "to_gensim"]
 
 _BATCH = 4096
 
@@ -91,13 +91,13 @@ def _fasttext(vectors: WordVectors, subwords: SubwordTable) -> Any:
     models = require("gensim.models.fasttext", purpose="Converting to gensim")
     keyed = models.FastTextKeyedVectors(vectors.dim, subwords.min_n, subwords.max_n, subwords.bucket)
     keyed.vectors_ngrams = subwords.quantize("float32").table if subwords.table.dtype != np.float32 else subwords.table
-    keyed.vectors_vocab = _own_rows(vectors, subwords)
+    keyed.vectors_vocab = own_rows(vectors, subwords)
     keyed.vectors_vocab_lockf = np.ones(1, dtype=np.float32)
     keyed.vectors_ngrams_lockf = np.ones(1, dtype=np.float32)
     return keyed
 
 
-def _own_rows(vectors: WordVectors, subwords: SubwordTable) -> NDArray[np.float32]:
+def own_rows(vectors: WordVectors, subwords: SubwordTable) -> NDArray[np.float32]:
     """The words' own rows, from which and the n-grams' rows gensim would make the table again."""
     own = np.empty(vectors.shape, dtype=np.float32)
     index = vectors.index

@@ -194,7 +194,9 @@ class SubwordTable:
 
 def _check_pruned(pruned: NDArray[Any], n_rows: int) -> NDArray[np.int32]:
     if pruned.ndim != 2 or pruned.shape[0] != 2 or pruned.dtype.kind not in "iu":
-        raise InvalidParameterError(f"pruned must be an integer array of shape (2, k); got {pruned.dtype}, {pruned.shape}.")
+        raise InvalidParameterError(
+            f"pruned must be an integer array of shape (2, k); got {pruned.dtype}, {pruned.shape}."
+        )
     if pruned.shape[1] and (pruned.min() < 0 or pruned[1].max() >= n_rows or np.any(np.diff(pruned[0]) <= 0)):
         raise InvalidParameterError(f"pruned must hold ascending buckets, and rows in 0 to {n_rows - 1}.")
     return np.ascontiguousarray(pruned, dtype=np.int32)
