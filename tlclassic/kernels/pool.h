@@ -13,8 +13,9 @@
  * the speed of float32, and an error that does not grow with the length of the text. */
 #define TLC_BLOCK 16
 
+/* Into the second-level cache: the rows ahead and those at hand together do not fit the first one. */
 #if defined(__GNUC__)
-#define TLC_PREFETCH(p) __builtin_prefetch(p)
+#define TLC_PREFETCH(p) __builtin_prefetch((p), 0, 2)
 #define TLC_RESTRICT __restrict__
 #else
 #define TLC_PREFETCH(p) ((void)0)
