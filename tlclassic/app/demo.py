@@ -21,9 +21,13 @@ EXAMPLES = (
 
 def demo(
     texts: Annotated[
-        list[str] | None, typer.Option("--text", help="A message to classify; give it several times for several.", show_default=False)
+        list[str] | None,
+        typer.Option("--text", help="A message to classify; give it several times for several.", show_default=False),
     ] = None,
-    keep: Annotated[Path | None, typer.Option(help="Keep the sample files, the vectors and the models in this folder.", show_default=False)] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(help="Keep the sample files, the vectors and the models in this folder.", show_default=False),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Train on the embedded sample of customer messages, compare with TF-IDF, and classify what you type."""
@@ -86,8 +90,8 @@ def _converse(pipeline: Any) -> None:
 def _print_next() -> None:
     print(
         """
-These vectors were learned from a thousand messages alone. Vectors pre-trained on billions of words know far more; with a
-GloVe, word2vec or fastText file and your own labelled texts:
+These vectors were learned from a thousand messages alone; those pre-trained on billions of words know more. With a
+GloVe, word2vec or fastText file and labelled texts:
 
   tlclassic train train.tsv --features vectors:glove.6B.100d.txt --dev dev.tsv --out model.tlc
   tlclassic evaluate model.tlc test.tsv

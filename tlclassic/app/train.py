@@ -74,7 +74,7 @@ def train(
         typer.Option(
             "--features",
             "-f",
-            help="vectors:PATH (pooled word vectors), tfidf (word uni- and bigrams) or tfidf-char; several are combined.",
+            help="vectors:PATH (pooled word vectors), tfidf (words and bigrams) or tfidf-char; several are combined.",
         ),
     ],
     text: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
@@ -202,8 +202,15 @@ def _report(result: TrainingResult, data: Dataset, path: Path) -> dict[str, Any]
         "classes": classes,
         "C": search.C,
         "cross_validation": {"metric": search.metric, "score": search.scores[search.C], "folds": search.n_folds},
-        "sha256": None if str(path) == "-" else hashlib.file_digest(path.open("rb"), "sha256").hexdigest(),
+        "sha256": _digest(path),
     }
+
+
+def _digest(path: Path) -> str | None:
+    if str(path) == "-":
+        return None
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _evaluate(result: TrainingResult, data: Dataset) -> dict[str, Any]:
@@ -223,9 +230,8 @@ def _shown(options: FeatureOptions) -> dict[str, Any]:
 def _print(report: dict[str, Any]) -> None:
     validation = report["cross_validation"]
     print(f"trained on {report['n']:,} texts, {len(report['classes'])} classes")
-    print(
-        f"{validation['metric']} {validation['score']:.4f} in {validation['folds']}-fold cross-validation (C = {report['C']:g})"
-    )
+    folds = f"{validation['folds']}-fold cross-validation"
+    print(f"{validation['metric']} {validation['score']:.4f} in {folds} (C = {report['C']:g})")
     if "dev" in report:
         scores = report["dev"]
         print(f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f} on {scores['n']:,} dev texts")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,7 +53,9 @@ def info(
     member: MemberOption = None,
     limit: LimitOption = None,
     trust: TrustOption = False,
-    verify: Annotated[bool, typer.Option("--verify", help="Check every block of a store against its checksum.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check every block of a store against its checksum.")
+    ] = False,
     json: JsonOption = False,
 ) -> None:
     """Say what is in a file of word vectors: format, size, dtype, zero vectors, norms, the first words."""
@@ -74,9 +78,17 @@ def _shown(value: Any) -> str:
 @app.command()
 def convert(
     source: VectorsArgument,
-    out: Annotated[Path, typer.Argument(help="Where the result goes; an existing file is replaced.", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(help="Where the result goes; an existing file is replaced.", show_default=False)
+    ],
     to: Annotated[VectorFormat, typer.Option(help="Format of the result.")] = VectorFormat.store,
-    dtype: Annotated[VectorDtype, typer.Option(help="Numbers of a store; int8 has a scale for each row.")] = VectorDtype.float32,
+    dtype: Annotated[
+        VectorDtype | None,
+        typer.Option(
+            help="Numbers of a store, as in the source when left out; int8 has a scale for each row.",
+            show_default=False,
+        ),
+    ] = None,
     member: MemberOption = None,
     limit: LimitOption = None,
     trust: TrustOption = False,
@@ -85,23 +97,34 @@ def convert(
 
     Example: tlclassic vectors convert glove.6B.100d.txt glove.tlc --dtype int8
     """
+    from tlclassic.errors import InvalidParameterError
     from tlclassic.vectors import WordVectors
     from tlclassic.vectors import convert as convert_vectors
 
     if to == VectorFormat.store:
-        convert_vectors(source, out, dtype=str(dtype), member=member, limit=limit, trust=trust)
+        with progress_bar("converting") as advance:
+            convert_vectors(
+                source,
+                out,
+                dtype=None if dtype is None else str(dtype),
+                member=member,
+                limit=limit,
+                trust=trust,
+                progress=lambda rows: advance(rows, None),
+            )
     else:
-        vectors = WordVectors.load(source, member=member, limit=limit, trust=trust)
-        if dtype != VectorDtype.float32:
-            raise typer.BadParameter(f"--dtype {dtype} needs --to store; {to} holds float32.")
-        vectors.save(out, format=str(to))
+        if dtype is not None:
+            raise InvalidParameterError(f"--dtype needs --to store; {to} has numbers of one kind.")
+        WordVectors.load(source, member=member, limit=limit, trust=trust).save(out, format=str(to))
     print(f"wrote {out}")
 
 
 @app.command()
 def similar(
     file: VectorsArgument,
-    words: Annotated[list[str], typer.Argument(metavar="WORD...", help="Words; a leading - subtracts: king -man woman.")],
+    words: Annotated[
+        list[str], typer.Argument(metavar="WORD...", help="Words; a leading - subtracts: king -man woman.")
+    ],
     topn: Annotated[int, typer.Option(help="How many neighbours.", min=1)] = 10,
     member: MemberOption = None,
     trust: TrustOption = False,
@@ -120,7 +143,9 @@ def similar(
     try:
         neighbours = vectors.analogy(positive, negative, topn)
     except KeyError as error:
-        raise InvalidParameterError(f"the word {error.args[0]!r} is not among the {len(vectors):,} words of {file}.") from error
+        raise InvalidParameterError(
+            f"the word {error.args[0]!r} is not among the {len(vectors):,} words of {file}."
+        ) from error
     if json:
         print_json([{"word": word, "cosine": round(cosine, 6)} for word, cosine in neighbours])
         return
@@ -130,9 +155,14 @@ def similar(
 
 @app.command()
 def train(
-    corpus: Annotated[str, typer.Argument(metavar="CORPUS", help="Plain text, one text a line, or TSV, CSV, JSONL, Parquet with --text.")],
+    corpus: Annotated[
+        str,
+        typer.Argument(metavar="CORPUS", help="Plain text, one text a line, or TSV, CSV, JSONL, Parquet with --text."),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the store goes.")],
-    text: Annotated[str | None, typer.Option(help="Column of the texts, where the file has columns.", show_default=False)] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Column of the texts, where the file has columns.", show_default=False)
+    ] = None,
     algorithm: Annotated[Algorithm, typer.Option(help="word2vec, or fasttext with sub-words.")] = Algorithm.word2vec,
     dim: Annotated[int, typer.Option(help="Dimensions.", min=1)] = 100,
     window: Annotated[int, typer.Option(help="Words of context on each side.", min=1)] = 5,
@@ -141,8 +171,12 @@ def train(
     skip_gram: Annotated[bool, typer.Option("--skip-gram/--cbow", help="Training objective.")] = True,
     negative: Annotated[int, typer.Option(help="Negative samples.", min=1)] = 5,
     init: Annotated[Path | None, typer.Option(help="Start from these vectors.", show_default=False)] = None,
-    freeze: Annotated[bool, typer.Option("--freeze", help="Keep the vectors of --init as they are; train the new words.")] = False,
-    workers: Annotated[int | None, typer.Option(help="Threads; the CPUs at hand when left out.", min=1, show_default=False)] = None,
+    freeze: Annotated[
+        bool, typer.Option("--freeze", help="Keep the vectors of --init as they are; train the new words.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads; the CPUs at hand when left out.", min=1, show_default=False)
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the training; exact with --workers 1.")] = 0,
     trust: TrustOption = False,
     input_format: FormatOption = None,
@@ -182,7 +216,9 @@ def train(
 @app.command("eval")
 def evaluate(
     file: VectorsArgument,
-    pairs: Annotated[list[Path], typer.Argument(help="Files of word pairs with human scores: word, word, score, by tabs.")],
+    pairs: Annotated[
+        list[Path], typer.Argument(help="Files of word pairs with human scores: word, word, score, by tabs.")
+    ],
     member: MemberOption = None,
     trust: TrustOption = False,
     json: JsonOption = False,
@@ -193,12 +229,15 @@ def evaluate(
     vectors = WordVectors.load(file, member=member, trust=trust)
     results = {path.stem: vectors.evaluate_similarity(path) for path in pairs}
     if json:
-        print_json({name: result.as_dict() for name, result in results.items()})
+        print_json({name: {key: _finite(value) for key, value in asdict(row).items()} for name, row in results.items()})
         return
     print(f"{'':24}{'Spearman':>10}{'Pearson':>10}{'pairs':>8}{'unknown':>9}")
-    for name, result in results.items():
-        row = result.as_dict()
-        print(f"{name:24}{row['spearman']:10.4f}{row['pearson']:10.4f}{row['n']:8,}{row['n_unknown']:9,}")
+    for name, row in results.items():
+        print(f"{name:24}{row.spearman:10.4f}{row.pearson:10.4f}{row.n:8,}{row.n_oov:9,}")
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 @app.command()

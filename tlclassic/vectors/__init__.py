@@ -1,7 +1,8 @@
 """Word vectors: read from every common format, held as a memory-mapped table with a word index."""
 
+from tlclassic.vectors.describing import describe
 from tlclassic.vectors.detect import FORMATS, detect_format
 from tlclassic.vectors.store import convert, verify
 from tlclassic.vectors.wordvectors import OOV_POLICIES, SAVE_FORMATS, WordVectors
 
-__all__ = ["FORMATS", "OOV_POLICIES", "SAVE_FORMATS", "WordVectors", "convert", "detect_format", "verify"]
+__all__ = ["FORMATS", "OOV_POLICIES", "SAVE_FORMATS", "WordVectors", "convert", "describe", "detect_format", "verify"]
