@@ -17,7 +17,7 @@ def test_the_page():
     assert results.failed == 0
 
 
-@pytest.mark.parametrize("name", ["components", "coverage", "vectorizer"])
+@pytest.mark.parametrize("name", ["components", "coverage_report", "vectorizer"])
 def test_docstrings(name):
     results = doctest.testmod(importlib.import_module(f"tlclassic.features.{name}"))
     assert results.attempted > 0
