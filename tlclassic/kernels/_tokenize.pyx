@@ -309,7 +309,9 @@ cdef inline int width_of(uint32_t code) noexcept nogil:
     return 1 if code < 0x80 else 2 if code < 0x800 else 3 if code < 0x10000 else 4
 
 
-cdef inline void original_place(const Work *work, const Text *text, Bound bound, int64_t *start, int64_t *end) noexcept nogil:
+cdef inline void original_place(
+    const Work *work, const Text *text, Bound bound, int64_t *start, int64_t *end
+) noexcept nogil:
     """The characters of the original text that the bytes of the piece come from."""
     cdef Py_ssize_t k
     if text.ascii:
@@ -328,8 +330,12 @@ def spans(text, int flags):
     cdef Text view
     cdef Py_ssize_t i = 0, k
     cdef Bound bound
-    cdef int64_t start, end, at = 0, at_byte = 0, end_byte
-    cdef list found = [], places = []
+    cdef int64_t at = 0, at_byte = 0, j
+    cdef int64_t *places = NULL
+    cdef int64_t *place
+    cdef Py_ssize_t room = 0
+    cdef void *more
+    cdef list found = []
     open_text(text, &view)
     open_work(&work, flags, True)
     try:
@@ -338,21 +344,27 @@ def spans(text, int flags):
                 i = next_piece(&work, &view, i)
             if i < 0:
                 raise MemoryError
+            if 4 * (len(found) + work.scan.n) > room:
+                more = more_room(places, &room, 4 * (len(found) + work.scan.n), sizeof(int64_t))
+                if more == NULL:
+                    raise MemoryError
+                places = <int64_t *>more
             for k in range(work.scan.n):
                 bound = work.scan.at[k]
-                found.append(_str(work.bytes + bound.start, bound.end - bound.start))
-                original_place(&work, &view, bound, &start, &end)
-                # Tokens of one character, such as those of a ligature, may begin at the same place: never go back.
-                while at < start:
+                place = places + 4 * len(found)
+                original_place(&work, &view, bound, place, place + 1)
+                # Tokens begin in the order of the text, so that the bytes before each are counted once.
+                while at < place[0]:
                     at_byte += width_of(read(&view, at))
                     at += 1
-                end_byte = at_byte
-                for j in range(start, end):
-                    end_byte += width_of(read(&view, j))
-                places.append((start, end, at_byte, end_byte))
+                place[2] = place[3] = at_byte
+                for j in range(place[0], place[1]):
+                    place[3] += width_of(read(&view, j))
+                found.append(_str(work.bytes + bound.start, bound.end - bound.start))
+        return found, _as_array(places, 4 * len(found), np.int64).reshape(-1, 4)
     finally:
         close_work(&work)
-    return found, np.array(places, dtype=np.int64).reshape(-1, 4)
+        free(places)
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------

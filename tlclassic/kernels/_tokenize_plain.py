@@ -24,7 +24,10 @@ _N_L, _N_V, _N_T = 19, 21, 28
 
 _TABLES = tables()
 _STAGE1, _STAGE2 = _TABLES["stage1"].tolist(), _TABLES["stage2"].tolist()
-_RECORDS: list[tuple[int, int, int, int, int]] = list(map(tuple, _TABLES["records"].reshape(-1, 5).tolist()))
+_RECORDS: list[tuple[int, int, int, int, int]] = [
+    (kind, combining, flags, to_lower, to_folded)
+    for kind, combining, flags, to_lower, to_folded in _TABLES["records"].reshape(-1, 5).tolist()
+]
 
 
 def _long_mappings(name: str) -> dict[int, list[int]]:

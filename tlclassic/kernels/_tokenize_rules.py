@@ -67,7 +67,7 @@ EMOTICONS_LIST = (
     # laughing, tongue, surprise, kiss, cat, doubt, blank, sealed, shame
     *(eyes + nose + mouth for eyes in ":;=" for nose in ("", "-") for mouth in "dp"),
     *(":" + nose + mouth for nose in ("", "-") for mouth in "o*3/\\|xs$@><c"),
-    "=/", "=\\", "=|", "=*", "=3", "=o", ";*", ";-*", ":'d", "x-d", "x'd", "d:", "d-:", "d;",
+    "=/", "=\\", "=|", "=*", "=3", "=o", ";*", ";-*", ":'d", "x-d", "d:", "d-:", "d;",
     # anger, devil, sunglasses, party
     *(">" + eyes + nose + mouth for eyes in ":;" for nose in ("", "-") for mouth in ("(", ")", "d", "o", "/", "p")),
     "8-)", "8-d", "b-)", "<:-)", "<:o)",

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from tlclassic._validate import check_texts
 from tlclassic.errors import InvalidParameterError
+from tlclassic.kernels import load
+from tlclassic.kernels._tokenize_rules import LOWER
 
 __all__ = ["AnyTokenizer", "Lookup", "Span", "TokenizerBase"]
 
@@ -93,7 +95,8 @@ class TokenizerBase:
         rows = index.find_many(words).astype(np.int32)
         if lower_fallback:
             missing = np.flatnonzero(rows < 0)
-            rows[missing] = index.find_many([words[i].lower() for i in missing])
+            normalise = load("tokenize").normalise  # and not str.lower, which differs between Pythons
+            rows[missing] = index.find_many([normalise(words[i], LOWER) for i in missing])
         unknown_at = np.flatnonzero(rows < 0).astype(np.int64) if unknown else np.zeros(0, dtype=np.int64)
         return Lookup(rows, np.array(bounds, dtype=np.int64), unknown_at, [words[i] for i in unknown_at])
 

@@ -59,7 +59,7 @@ def tokenizer_from_dict(state: dict[str, Any]) -> AnyTokenizer:
         When ``state`` is not such a dict.
     """
     kind = state.get("type") if isinstance(state, dict) else None
-    if kind not in _KINDS:
+    if not isinstance(kind, str) or kind not in _KINDS:
         raise InvalidParameterError(f"state must have a type out of {sorted(_KINDS)}; got {state!r}.")
     tokenizer: AnyTokenizer = _KINDS[kind].from_dict(state)
     return tokenizer

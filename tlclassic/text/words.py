@@ -109,7 +109,7 @@ class Tokenizer:
         Span(text='ça', start=0, end=2, byte_start=0, byte_end=3)
         """
         words, offsets = load("tokenize").spans(check_text(text), self._flags)
-        return [Span(word, *place) for word, place in zip(words, offsets.tolist(), strict=True)]
+        return list(map(Span._make, zip(words, *offsets.T.tolist(), strict=True)))
 
     def lookup(
         self, texts: Sequence[str], index: Any, *, lower_fallback: bool = False, unknown: bool = False
