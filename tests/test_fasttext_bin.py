@@ -126,10 +126,11 @@ def test_the_same_from_path_stream_and_gzip(tmp_path, options, monkeypatch):
     expected = fasttext_bin.read(io.BytesIO(data))
     for limit in (0, 1 << 28):
         monkeypatch.setattr(fasttext_matrix, "IN_MEMORY", limit)
-        for source in (tmp_path / "model.bin", io.BytesIO(data), gzip.open(io.BytesIO(gzip.compress(data)))):
-            vectors = fasttext_bin.read(source)
-            assert vectors.digest == expected.digest
-            np.testing.assert_array_equal(vectors.lookup(UNSEEN), expected.lookup(UNSEEN))
+        with gzip.open(io.BytesIO(gzip.compress(data))) as packed:
+            for source in (tmp_path / "model.bin", io.BytesIO(data), packed):
+                vectors = fasttext_bin.read(source)
+                assert vectors.digest == expected.digest
+                np.testing.assert_array_equal(vectors.lookup(UNSEEN), expected.lookup(UNSEEN))
 
 
 @pytest.mark.parametrize(("dim", "min_n", "max_n", "bucket", "sg"), [(10, 3, 6, 1000, 1), (7, 1, 2, 50, 0)])
@@ -254,5 +255,5 @@ def test_a_full_disk_is_an_error_with_a_remedy(monkeypatch):
 
     monkeypatch.setattr(fasttext_matrix, "IN_MEMORY", 0)
     monkeypatch.setattr(fasttext_matrix.os, "posix_fallocate", full)
-    with pytest.raises(InputError, match="cannot be written to .* Set TMPDIR"):
+    with pytest.raises(InputError, match=r"cannot be written to .* Set TMPDIR"):
         fasttext_matrix.allocate((3, 4))

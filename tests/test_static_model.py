@@ -39,7 +39,7 @@ def write_folder(folder, tensors, *, tokens=TOKENS, model=None, added=()):
     return folder
 
 
-def _table(n=len(TOKENS), dim=6, dtype="f4"):
+def _table(n=8, dim=6, dtype="f4"):
     return (np.random.default_rng(0).standard_normal((n, dim)) * 10).astype(dtype)
 
 

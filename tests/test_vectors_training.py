@@ -86,10 +86,11 @@ def test_equal_to_gensim_called_by_hand():
     from gensim.models import Word2Vec
 
     texts = _texts()
-    model = Word2Vec(vector_size=10, window=5, min_count=1, sg=1, epochs=2, workers=1, seed=3)
+    model = Word2Vec(vector_size=10, window=5, min_count=1, sg=1, epochs=2, workers=1, seed=3, sorted_vocab=0)
     counts = {}
     for word in " ".join(texts).split():
         counts[word] = counts.get(word, 0) + 1
+    counts = dict(sorted(counts.items(), key=lambda item: -item[1]))
     model.build_vocab_from_freq(counts, corpus_count=len(texts))
     model.train([text.split() for text in texts], total_examples=len(texts), epochs=2)
     vectors = train_vectors(texts, tokenizer=str.split, seed=3, **SMALL)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -43,7 +44,7 @@ def hash_ngrams(
     blob, bounds = words.tobytes(), offsets.tolist()
     buckets: list[int] = []
     indptr = [0]
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in itertools.pairwise(bounds):
         buckets.extend(_hash(ngram) % bucket for ngram in _ngrams(blob[start:end], min_n, max_n))
         indptr.append(len(buckets))
     return np.array(buckets, dtype=np.int32), np.array(indptr, dtype=np.int64)

@@ -39,7 +39,7 @@ class TokenFile:
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
         self.n_pieces = 0
-        self._file = tempfile.TemporaryFile(prefix="tlclassic-")
+        self._file = tempfile.TemporaryFile(prefix="tlclassic-")  # noqa: SIM115 - closed by __exit__
         self._report: Progress | None = None
         self._done = self._total = 0
         self._failure: BaseException | None = None

@@ -48,8 +48,10 @@ class ByteSource:
         self.position = 0
         self._buffer = b""
         self._at = 0
+        self._file: Any = source
         try:
-            self._file: Any = open(source, "rb") if isinstance(source, (str, os.PathLike)) else source
+            if isinstance(source, (str, os.PathLike)):
+                self._file = open(source, "rb")  # noqa: SIM115 - closed by __exit__
         except OSError as error:
             raise InputError(f"cannot be read ({error.strerror})", path=self._path, remedy="Check the path") from error
 

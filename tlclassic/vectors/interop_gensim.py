@@ -69,10 +69,7 @@ def to_gensim(vectors: WordVectors) -> Any:
     """
     models = require("gensim.models", purpose="Converting to gensim")
     subwords = vectors.subwords
-    if subwords is None:
-        keyed = models.KeyedVectors(vectors.dim)
-    else:
-        keyed = _fasttext(vectors, subwords)
+    keyed = models.KeyedVectors(vectors.dim) if subwords is None else _fasttext(vectors, subwords)
     keyed.vectors = float32_table(vectors)
     keyed.index_to_key = list(vectors.words)
     keyed.key_to_index = {word: row for row, word in enumerate(keyed.index_to_key)}

@@ -1,8 +1,8 @@
 """Reading ``.safetensors`` files: parsed, bounded, then mapped.
 
-Format (https://huggingface.co/docs/safetensors): the length of the header as a little-endian uint64; the header, a JSON
-object ``{name: {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {...}}``; the tensors' bytes, C-ordered
-and little-endian, to which the offsets refer.
+Format (https://huggingface.co/docs/safetensors): the length of the header as a little-endian uint64; the header, a
+JSON object ``{name: {"dtype", "shape", "data_offsets": [begin, end]}, "__metadata__": {...}}``; the tensors' bytes,
+C-ordered and little-endian, to which the offsets refer.
 """
 
 from __future__ import annotations

@@ -51,7 +51,7 @@ class SubwordTable:
     --------
     >>> table = SubwordTable(np.eye(4, dtype="float32"), min_n=3, max_n=3, bucket=4)
     >>> table.vectors(["red", ""])
-    array([[0.33333334, 0.6666667 , 0.        , 0.        ],
+    array([[0.33333334, 0.        , 0.6666667 , 0.        ],
            [0.        , 0.        , 0.        , 0.        ]], dtype=float32)
     """
 
@@ -70,7 +70,8 @@ class SubwordTable:
         check_integer("bucket", bucket, low=1, high=(1 << 31) - 1)
         if table.ndim != 2 or table.dtype not in (np.float32, np.float16, np.int8):
             raise InvalidParameterError(
-                f"table must be a float32, float16 or int8 array of shape (n_rows, dim); got {table.dtype}, {table.shape}."
+                "table must be a float32, float16 or int8 array of shape (n_rows, dim); "
+                f"got {table.dtype}, {table.shape}."
             )
         if (table.dtype == np.int8) != (scales is not None) or (scales is not None and scales.shape != table.shape[:1]):
             raise InvalidParameterError(f"an int8 table, and no other, needs scales of shape ({len(table)},).")
@@ -122,8 +123,8 @@ class SubwordTable:
         table, scales = self.table, self.scales
         if not table.flags.aligned:
             # A table mapped from a foreign file may begin at any byte; the kernel wants numbers at their natural place.
-            used, rows = np.unique(rows, return_inverse=True)
-            table, rows = table[used], rows.astype(np.int32)
+            used, places = np.unique(rows, return_inverse=True)
+            table, rows = table[used], places.astype(np.int32)
         if own is not None:
             rows = np.insert(rows, indptr[:-1], len(table) + np.arange(len(own), dtype=np.int32))
             indptr = indptr + np.arange(len(indptr))

@@ -91,8 +91,9 @@ def train_vectors(
         Threads; default: the CPUs that this process may use.
     seed : int
     init : WordVectors or path-like, optional
-        Vectors to start from (returned as they are when the corpus has no word). All words are in the result; those that do not occur in the corpus keep theirs
-        (with "fasttext", the n-grams' part of theirs moves on). Its counts, if any, are added to the corpus's.
+        Vectors to start from; given back as they are when the corpus has no word. All their words are in the result,
+        and those that do not occur in the corpus keep their vectors (with "fasttext", the n-grams' part of them moves
+        on). Their counts, if any, are added to the corpus's.
     freeze : bool
         Keep the vectors of ``init`` exactly, n-grams included, and train those of the new words only.
     tokenizer : optional
@@ -142,7 +143,7 @@ def train_vectors(
     make_model = models.FastText if algorithm == "fasttext" else models.Word2Vec
     model = make_model(
         vector_size=dim, window=window, min_count=1, sg=int(sg), negative=negative, sample=sample, alpha=alpha,
-        epochs=epochs, workers=workers, seed=seed, **ngrams,
+        epochs=epochs, workers=workers, seed=seed, sorted_vocab=0, **ngrams,
     )  # fmt: skip
     texts = read_lines(corpus) if isinstance(corpus, (str, os.PathLike)) else corpus
     with TokenFile() as tokens:
@@ -193,14 +194,14 @@ def _check_ngrams(start: WordVectors | None, min_n: int, max_n: int, bucket: int
 
 
 def _vocabulary(counts: dict[str, int], min_count: int, start: WordVectors | None) -> dict[str, int]:
-    """The words to train, with their counts in the corpus."""
+    """The words to train, with their counts in the corpus: the most frequent first, of equals the first to occur."""
     kept = {word: n for word, n in counts.items() if n >= min_count or (start is not None and word in start)}
     if not kept and start is None:
         raise InvalidParameterError(
             f"no word of the corpus occurs {min_count} times ({len(counts)} different words were read). "
             "Lower min_count or give more texts."
         )
-    return kept
+    return dict(sorted(kept.items(), key=lambda item: -item[1]))
 
 
 def _start_from(model: Any, start: WordVectors, freeze: bool) -> None:
