@@ -66,4 +66,4 @@ def test_word_similarity_is_gensims(name):
     theirs = models.KeyedVectors.load_word2vec_format(str(path), no_header=True).evaluate_word_pairs(str(pairs))
     assert ours.spearman == pytest.approx(float(theirs[1][0]), abs=1e-9)
     assert ours.pearson == pytest.approx(float(theirs[0][0]), abs=1e-6)
-    assert ours.oov_share * 100 == pytest.approx(theirs[2])
+    assert ours.unknown_share * 100 == pytest.approx(theirs[2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import lzma
 import pickle
@@ -12,8 +13,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tlclassic.errors import InvalidParameterError, RepairWarning, UnsafeFormatError, VectorFormatError
+from tlclassic.errors import (
+    ArtifactError,
+    InputError,
+    InvalidParameterError,
+    RepairWarning,
+    UnsafeFormatError,
+    VectorFormatError,
+)
 from tlclassic.vectors import WordVectors, convert, detect_format, streaming
 from tlclassic.vectors.source import open_source
 
@@ -377,6 +387,22 @@ def test_binary_not_finite_names_the_word(tmp_path):
 def test_source_streams_from_the_beginning_each_time(tmp_path):
     source = open_source(write(tmp_path, gzip.compress(GLOVE)))
     assert source.head(3) == source.head(3) == b"red"
+
+
+TEXT_PIECES = [b"a", b" ", b"\n", b"1", b"0.5", b"-", b"\r\n", b"2 2\n", b"w 1 2\n", b"\t", b"e5", b"\xef\xbb\xbf"]
+MAGIC_PIECES = [b"PK\x03\x04", b"\x1f\x8b", b"BZh91AY&SY", b"\xfd7zXZ\x00", b"\x89TLC", b"\x80\x04"]
+PIECES = st.sampled_from([*TEXT_PIECES, *MAGIC_PIECES, b"\xff", b"\x00", struct.pack("<2f", 1.5, -2)])
+
+
+@pytest.mark.filterwarnings("ignore::tlclassic.errors.RepairWarning")
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(PIECES, max_size=12))
+def test_any_bytes_are_read_or_refused(tmp_path, pieces):
+    path = write(tmp_path, b"".join(pieces))
+    with contextlib.suppress(InputError, ArtifactError, UnsafeFormatError):
+        vectors = WordVectors.load(path)
+        assert np.isfinite(vectors.table).all()
+        assert vectors.rows(list(vectors.words)).tolist() == list(range(len(vectors)))
 
 
 # -- against gensim ----------------------------------------------------------------------------------------------------

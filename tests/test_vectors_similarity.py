@@ -114,23 +114,24 @@ def test_word_similarity_is_gensims(tmp_path, vectors, gensim_vectors):
         )
         assert result.pearson == pytest.approx(float(pearson[0]), abs=1e-6)
         assert result.spearman == pytest.approx(float(spearman[0]), abs=1e-9)
-        assert result.oov_share * 100 == pytest.approx(oov)
+        assert result.unknown_share * 100 == pytest.approx(oov)
         assert vectors.evaluate_similarity(iter(PAIRS), case_insensitive=case_insensitive, restrict=restrict) == result
 
 
 def test_the_first_of_words_equal_in_upper_case_counts():
     vectors = WordVectors.from_arrays(["Us", "US", "it"], np.array([[1, 0], [0, 1], [1, 0.1]]))
     assert vectors.evaluate_similarity([("us", "it", 1.0), ("us", "us", 2.0)]).pearson == pytest.approx(1)
-    assert vectors.evaluate_similarity([("us", "it", 1.0)], case_insensitive=False).n_oov == 1
+    assert vectors.evaluate_similarity([("us", "it", 1.0)], case_insensitive=False).n_unknown == 1
 
 
 def test_too_few_pairs():
     vectors = WordVectors.from_arrays(["a"], np.ones((1, 1)))
     result = vectors.evaluate_similarity([("a", "a", 1.0), ("x", "y", 2.0)])
-    assert (result.n, result.n_oov, result.oov_share) == (1, 1, 0.5)
+    assert (result.n, result.n_unknown, result.unknown_share) == (1, 1, 0.5)
     assert np.isnan(result.spearman)
     assert np.isnan(vectors.evaluate_similarity([("a", "a", 1.0), ("a", "a", 2.0)]).pearson)
-    assert SimilarityResult(0.0, 0.0, 0, 0).oov_share == 0
+    assert SimilarityResult(0.0, 0.0, 0, 0).unknown_share == 0
+    assert SimilarityResult(0.5, 0.25, 3, 1).as_dict() == {"spearman": 0.5, "pearson": 0.25, "n": 3, "n_unknown": 1}
 
 
 def test_reading_pairs(tmp_path):

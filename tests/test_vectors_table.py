@@ -346,3 +346,16 @@ def test_describe():
         "oov": "zero",
         "path": None,
     }
+
+
+def test_describe_a_file(tmp_path):
+    make().save(tmp_path / "v.tlc")
+    found = tlclassic.vectors.describe(tmp_path / "v.tlc", verify=True)
+    assert (found["format"], found["count"], found["first_words"]) == ("store", 6, WORDS)
+    assert found["file_bytes"] == (tmp_path / "v.tlc").stat().st_size
+    assert found["path"] == str(tmp_path / "v.tlc")
+    (tmp_path / "v.txt").write_text("red 1 2\nblue 3 4\n")
+    found = tlclassic.vectors.describe(tmp_path / "v.txt", limit=1)
+    assert (found["format"], found["first_words"], found["dim"]) == ("glove", ["red"], 2)
+    with pytest.raises(InvalidParameterError, match=r"verify=True checks a store; .* is glove. Convert it first"):
+        tlclassic.vectors.describe(tmp_path / "v.txt", verify=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -29,19 +30,23 @@ class SimilarityResult:
         Correlation over the pairs whose words are both known; NaN for fewer than two.
     n : int
         Pairs that were scored.
-    n_oov : int
+    n_unknown : int
         Pairs left out because a word is unknown.
     """
 
     spearman: float
     pearson: float
     n: int
-    n_oov: int
+    n_unknown: int
 
     @property
-    def oov_share(self) -> float:
+    def unknown_share(self) -> float:
         """The share of pairs left out, 0 to 1."""
-        return self.n_oov / max(1, self.n + self.n_oov)
+        return self.n_unknown / max(1, self.n + self.n_unknown)
+
+    def as_dict(self) -> dict[str, float]:
+        """The attributes by name."""
+        return dataclasses.asdict(self)
 
 
 def evaluate_similarity(
@@ -126,7 +131,7 @@ def _rows_of(vectors: WordVectors, words: list[str], case_insensitive: bool, res
 def _cosines(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float64]:
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     dots = np.einsum("ij,ij->i", first, second)
-    return (dots / np.where(lengths > 0, lengths, np.float32(1))).astype(np.float64)
+    return np.asarray(dots / np.where(lengths > 0, lengths, np.float32(1)), dtype=np.float64)
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:

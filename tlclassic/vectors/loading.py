@@ -80,9 +80,9 @@ def _read_whole(
         from tlclassic.vectors import interop_spacy
 
         return interop_spacy.read(source, limit=limit, oov=oov)
-    from tlclassic.vectors import static_model
+    from tlclassic.vectors.static_model import read as read_static_model
 
-    return static_model.read(source, limit=limit, oov=oov)
+    return read_static_model(source, limit=limit, oov=oov)
 
 
 def _refuse_pickle(source: str | os.PathLike[str], trust: bool) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tlclassic.errors import CorruptArtifactError
 from tlclassic.vectors.wordvectors import OOV_POLICIES, WordVectors
 
-__all__ = ["Digest", "compute_digest", "describe", "from_state", "reopen", "to_state"]
+__all__ = ["Digest", "compute_digest", "from_state", "named_arrays", "reopen", "to_state"]
 
 _SUBWORDS = "subwords/"
 _DTYPES = {"table": ("float32", "float16", "int8"), "scales": ("float32",), "counts": ("int64",)}
@@ -45,13 +45,14 @@ class Digest:
 def compute_digest(vectors: WordVectors) -> str:
     """The digest of the vectors' contents. The slots follow from the words, the policy is not contents."""
     digest = Digest()
-    for name, array in _arrays(vectors).items():
+    for name, array in named_arrays(vectors).items():
         if name != "slots":
             digest.update(name, array)
     return digest.hexdigest()
 
 
-def _arrays(vectors: WordVectors) -> dict[str, NDArray[Any]]:
+def named_arrays(vectors: WordVectors) -> dict[str, NDArray[Any]]:
+    """The arrays of a store, by the names of its blocks."""
     index = vectors.index
     arrays = {"table": vectors.table, "scales": vectors.scales, "counts": vectors.counts}
     named = {name: array for name, array in arrays.items() if array is not None}
@@ -70,7 +71,7 @@ def to_state(vectors: WordVectors) -> tuple[dict[str, Any], dict[str, NDArray[An
         vectors.digest,
         None if vectors.subwords is None else vectors.subwords,
     )
-    return metadata, _arrays(vectors)
+    return metadata, named_arrays(vectors)
 
 
 def state_metadata(shape: tuple[int, int], dtype: Any, oov: str, digest: str, subwords: Any) -> dict[str, Any]:
@@ -135,21 +136,3 @@ def reopen(path: str, digest: str, oov: str) -> WordVectors:
             f"{path}: the vectors changed after they were sent to this process. Load them again and retry."
         )
     return vectors
-
-
-def describe(vectors: WordVectors) -> dict[str, Any]:
-    """See :meth:`WordVectors.describe`."""
-    norms = vectors.norms
-    return {
-        "count": len(vectors),
-        "dim": vectors.dim,
-        "dtype": str(vectors.dtype),
-        "bytes": sum(array.nbytes for array in _arrays(vectors).values()),
-        "zero_vectors": int(np.count_nonzero(norms == 0)),
-        "mean_norm": float(norms.mean(dtype=np.float64)) if len(norms) else 0.0,
-        "counts": vectors.counts is not None,
-        "subwords": vectors.subwords is not None,
-        "oov": vectors.oov,
-        "path": vectors.path,
-        "digest": vectors.digest,
-    }

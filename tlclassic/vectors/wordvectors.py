@@ -391,9 +391,9 @@ class WordVectors(Queries):
 
     def describe(self) -> dict[str, Any]:
         """Facts for a person: count, dim, dtype, size in bytes, zero vectors, norms, counts, sub-words, digest."""
-        from tlclassic.vectors.state import describe
+        from tlclassic.vectors.describing import facts
 
-        return describe(self)
+        return facts(self)
 
     def __copy__(self) -> WordVectors:
         return self
