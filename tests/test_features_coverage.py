@@ -123,12 +123,7 @@ def test_usif_parameter_by_hand():
 
 
 @pytest.mark.data
-def test_a_real_file_of_counts():
-    from pathlib import Path
-
-    path = Path("../shared/lexicons/unigram_counts/norvig_trillion_word_125k.tsv.gz")
-    if not path.exists():
-        pytest.skip("../shared/lexicons/unigram_counts is not there")
-    counts = read_counts(path)
+def test_a_real_file_of_counts(shared):
+    counts = read_counts(shared / "lexicons/unigram_counts/norvig_trillion_word_125k.tsv.gz")
     assert len(counts) == 125_000
     assert counts["the"] == 23135851162.0

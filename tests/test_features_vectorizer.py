@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +18,7 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from tlclassic import EmbeddingVectorizer, Tokenizer, WordVectors
 from tlclassic.errors import ArtifactError, CorruptArtifactError, InvalidParameterError
 from tlclassic.features import tokens
+from tlclassic.storage import Artifact, ArtifactWriter
 
 WORDS = ["the", "good", "bad", "film", "n't", "do", "!"]
 VECTORS = WordVectors.from_arrays(WORDS, np.eye(7, dtype=np.float32))
@@ -198,6 +202,20 @@ def test_repr_is_short():
     assert shown == f"EmbeddingVectorizer(pooling='sif', vectors={VECTORS!r})"
 
 
+def test_travels_to_worker_processes():
+    vectorizer = EmbeddingVectorizer(VECTORS, pooling=("mean", "sif")).fit(TEXTS)
+    copy = pickle.loads(pickle.dumps(vectorizer))
+    assert copy.transform(TEXTS).tobytes() == vectorizer.transform(TEXTS).tobytes()
+
+
+def test_threads_share_one_vectorizer():
+    vectorizer = EmbeddingVectorizer(VECTORS, pooling=("mean", "usif"), unknown="mean").fit(TEXTS)
+    texts = [text * repeats for repeats in range(1, 200) for text in TEXTS]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(vectorizer.transform, [texts] * 8))
+    assert {result.tobytes() for result in results} == {vectorizer.transform(texts).tobytes()}
+
+
 # -- saving ----------------------------------------------------------------------------------------------------------
 
 
@@ -243,3 +261,19 @@ def test_a_spoilt_state_is_refused(spoil, match):
     spoil(metadata, arrays)
     with pytest.raises(CorruptArtifactError, match=match):
         EmbeddingVectorizer.from_state(metadata, arrays)
+
+
+@pytest.mark.parametrize("options", [{"counts": {"good": 2, "film": 1}}, {"n_components": 0}, {"pooling": "power"}])
+def test_survives_a_file(tmp_path, options):
+    vectorizer = EmbeddingVectorizer(VECTORS, **{"pooling": ["sif", "usif"], **options}).fit(TEXTS)
+    metadata, arrays = vectorizer.to_state()
+    with ArtifactWriter(tmp_path / "model", kind="test") as writer:
+        writer.metadata.update(metadata)
+        for name, array in arrays.items():
+            writer.add(name, array)
+    artifact = Artifact(tmp_path / "model")
+    restored = EmbeddingVectorizer.from_state(
+        artifact.metadata, {name: artifact.array(name) for name in artifact.names}
+    )
+    assert restored.transform(TEXTS).tobytes() == vectorizer.transform(TEXTS).tobytes()
+    assert restored.counts == vectorizer.counts
