@@ -74,7 +74,7 @@ def look_up(tokenizer: Any, texts: Sequence[str], vectors: Any, *, lower_fallbac
 def is_cased(vectors: Any) -> bool:
     """Whether the vocabulary holds upper-case words (a stray ``<UNK>`` does not make it so)."""
     n_cased = sum(word != word.lower() for word in itertools.islice(vectors.words, _SAMPLE))
-    return n_cased > _CASED_SHARE * min(len(vectors), _SAMPLE)
+    return bool(n_cased > _CASED_SHARE * min(len(vectors), _SAMPLE))
 
 
 def choose_tokenizer(tokenizer: Any, vectors: Any) -> Any:
