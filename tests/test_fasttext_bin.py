@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import mmap
 import struct
 import warnings
 
@@ -150,6 +151,18 @@ def test_equal_to_gensim(tmp_path, dim, min_n, max_n, bucket, sg, storage):
     np.testing.assert_allclose(vectors.table, expected.vectors, rtol=0, atol=1e-6)
     unseen = [word for word in UNSEEN if word]
     np.testing.assert_allclose(vectors.lookup(unseen), [expected[word] for word in unseen], rtol=0, atol=1e-6)
+
+
+def test_large_matrices_are_mapped(tmp_path, monkeypatch):
+    monkeypatch.setattr(fasttext_matrix, "IN_MEMORY", 0)
+    path = tmp_path / "model.bin"
+    path.write_bytes(model_bytes())
+    for source in (path, io.BytesIO(path.read_bytes())):
+        vectors = fasttext_bin.read(source)
+        for base in (vectors.table, vectors.subwords.table):
+            while isinstance(base, np.ndarray):
+                base = base.base
+            assert isinstance(base, mmap.mmap)
 
 
 def test_limit_keeps_the_first_words_and_all_n_grams(tmp_path, storage):

@@ -154,6 +154,12 @@ def test_large_arrays_beside_the_file_are_mapped(tmp_path, word2vec):
         WordVectors.load(tmp_path / "kv", trust=True)
 
 
+def test_a_policy_that_the_file_cannot_answer(tmp_path, word2vec):
+    word2vec.save(str(tmp_path / "saved"))
+    with pytest.raises(InvalidParameterError, match="oov='subword' needs vectors with sub-words"):
+        WordVectors.load(tmp_path / "saved", trust=True, oov="subword")
+
+
 def test_a_pickle_of_something_else(tmp_path):
     import pickle
 

@@ -151,17 +151,18 @@ class ByteSource:
             return np.memmap(file, dtype, "r+", 0, shape)
 
 
-def allocate(shape: tuple[int, int]) -> NDArray[np.float32]:
-    """An array of float32 to be filled: in memory if it is small, else mapped from a temporary file without a name."""
-    size = math.prod(shape) * 4
+def allocate(shape: tuple[int, int], dtype: DTypeLike = np.float32) -> NDArray[Any]:
+    """An array to be filled: in memory if it is small, else mapped from a temporary file without a name."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     if size <= IN_MEMORY:
-        return np.empty(shape, dtype=np.float32)
+        return np.empty(shape, dtype=dtype)
     with _temporary_file() as file:
         try:
+            # Reserved at once: a full disk met in filling would be a signal that ends the process.
             os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
             raise _no_room(size, error) from error
-        return np.memmap(file, np.float32, "r+", 0, shape)
+        return np.memmap(file, dtype, "r+", 0, shape)
 
 
 def _temporary_file() -> Any:

@@ -12,6 +12,7 @@ from tlclassic._compat import require
 from tlclassic.errors import InvalidParameterError, VectorFormatError
 from tlclassic.kernels import load as load_kernel
 from tlclassic.storage import atomic_write
+from tlclassic.vectors.fasttext_matrix import allocate
 from tlclassic.vectors.interop import float32_table
 from tlclassic.vectors.making import from_arrays, head
 from tlclassic.vectors.subword import SubwordTable
@@ -96,7 +97,7 @@ def _fasttext(vectors: WordVectors, subwords: SubwordTable) -> Any:
 
 def own_rows(vectors: WordVectors, subwords: SubwordTable) -> NDArray[np.float32]:
     """The words' own rows, from which and the n-grams' rows gensim would make the table again."""
-    own = np.empty(vectors.shape, dtype=np.float32)
+    own: NDArray[np.float32] = allocate(vectors.shape)
     index = vectors.index
     for start in range(0, len(vectors), _BATCH):
         bounds = index.offsets[start : start + _BATCH + 1]
@@ -125,7 +126,7 @@ def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str = "
     name = os.fspath(path)
     try:
         loaded = utils.SaveLoad.load(name, mmap=None if name.endswith((".gz", ".bz2")) else "r")
-        vectors = from_gensim(loaded, oov=oov)
+        vectors = from_gensim(loaded)
     except FileNotFoundError as error:
         raise VectorFormatError(
             f"a file that belongs to it is missing: {error.filename}", path=path, remedy="Copy the .npy files as well"
@@ -136,6 +137,7 @@ def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str = "
             path=path,
             remedy="Give a file that KeyedVectors.save wrote",
         ) from error
+    vectors = vectors.with_oov(oov)
     return vectors if limit is None else head(vectors, limit)
 
 

@@ -17,6 +17,7 @@ from tlclassic._validate import check_choice, check_integer
 from tlclassic.errors import CorruptArtifactError, InvalidParameterError
 from tlclassic.kernels import load as load_kernel
 from tlclassic.vectors import rows as _rows
+from tlclassic.vectors.fasttext_matrix import allocate
 
 __all__ = ["SubwordTable"]
 
@@ -154,7 +155,7 @@ class SubwordTable:
         from tlclassic.vectors.making import encode_rows
 
         check_choice("dtype", dtype, ("float32", "float16", "int8"))
-        table = np.empty(self.table.shape, dtype=dtype)
+        table = allocate((len(self.table), self.dim), dtype)
         scales = np.empty(len(table), dtype=np.float32) if dtype == "int8" else None
         for start, rows in _rows.blocks(self.table, self.scales):
             end = start + len(rows)
