@@ -309,8 +309,19 @@ def test_random_numbers_are_written_as_the_twin_does():
     assert written(KERNEL, values) == written(_parse_plain, values)
 
 
-def test_rows_without_words_and_empty_rows():
-    assert KERNEL.format_rows(as_block(b""), np.array([0]), np.zeros((0, 3), np.float32)) == b""
-    if COMPILED:
-        with pytest.raises(ValueError, match="offsets must have 2 items; got 1"):
-            KERNEL.format_rows(as_block(b""), np.array([0]), np.zeros((1, 3), np.float32))
+@both
+def test_rows_without_words_and_empty_rows(kernel):
+    assert kernel.format_rows(as_block(b""), np.array([0]), np.zeros((0, 3), np.float32)) == b""
+    with pytest.raises(ValueError, match="offsets must have 2 items; got 1"):
+        kernel.format_rows(as_block(b""), np.array([0]), np.zeros((1, 3), np.float32))
+
+
+@both
+@pytest.mark.parametrize("offsets", [[-1, 1], [0, 9], [2, 1], []])
+def test_offsets_out_of_bounds_are_refused(kernel, offsets):
+    offsets = np.array(offsets, dtype=np.int64)
+    rows = np.zeros((len(offsets) - 1 if len(offsets) else 0, 1), np.float32)
+    with pytest.raises(ValueError, match="offsets must"):
+        kernel.format_rows(as_block(b"word"), offsets, rows)
+    with pytest.raises(ValueError, match="offsets must ascend within the 4 bytes of the words"):
+        kernel.WordCollector().add(as_block(b"word"), offsets)

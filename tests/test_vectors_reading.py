@@ -150,6 +150,9 @@ def test_damaged_zip(tmp_path):
         (b"\xff\xfer\x00", "the text is UTF-16"),
         (b"\x00\x01\x02", r"no known vector format \(it begins with b'\\x00\\x01\\x02'\)"),
         (b"<!DOCTYPE html>\n<html>\n", r":1: no numbers in the first line; it begins '<!DOCTYPE html>"),
+        (b"1 999999999\na 1 2\n", r":1: a header 'number-of-words dimensions' was expected; got '1 999999999'"),
+        (b"2 0\na 1 2\n", r":1: a header 'number-of-words dimensions' was expected; got '2 0'"),
+        (b"a 1 2\nb\nc\n", r":2: 2 numbers expected \(as in most of the first lines\), 0 found"),
         (b"1 2 3\n", None),
     ],
 )

@@ -190,6 +190,8 @@ def test_damaged_offsets_do_no_harm(tmp_path, vectors):
     broken = WordVectors.from_state(metadata, {**arrays, "offsets": offsets})
     assert broken.rows(WORDS[1:3]).tolist() == [-1, -1]
     assert isinstance(broken.words[3], str)
+    with pytest.raises(CorruptArtifactError, match="the words' offsets do not ascend"):
+        broken.save(tmp_path / "out", format="glove")
     with ArtifactWriter(tmp_path / "v.tlc", kind="vectors") as writer:
         writer.metadata.update(metadata)
         for name, array in {**arrays, "offsets": offsets}.items():

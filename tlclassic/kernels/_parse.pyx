@@ -223,27 +223,29 @@ def parse_binary(const uint8_t[::1] block, Py_ssize_t dim, float[:, ::1] out):
     cdef const uint8_t *base = &block[0] if size else NULL
     cdef const uint8_t *begin
     cdef const uint8_t *space
-    problem = None
-    while n_rows < capacity and consumed < size:
-        begin = base + consumed
-        while begin < base + size and begin[0] == 10:
-            begin += 1
-        space = <const uint8_t *>memchr(begin, 32, base + size - begin) if begin < base + size else NULL
-        if space == NULL or base + size - (space + 1) < 4 * dim:
-            break
-        memcpy(&out[n_rows, 0], space + 1, 4 * dim)
-        if not all_finite(&out[n_rows, 0], dim):
-            problem = (C_NOT_FINITE, dim, begin - base, space - base)
-            break
-        length = space - begin
-        memcpy(&words[0] + used, begin, length)
-        if not is_utf8(begin, space):
-            invalid[n_invalid] = n_rows
-            n_invalid += 1
-        used += length
-        n_rows += 1
-        offsets[n_rows] = used
-        consumed = (space + 1 + 4 * dim) - base
+    cdef int64_t bad_start = -1, bad_end = 0
+    with nogil:
+        while n_rows < capacity and consumed < size:
+            begin = base + consumed
+            while begin < base + size and begin[0] == 10:
+                begin += 1
+            space = <const uint8_t *>memchr(begin, 32, base + size - begin)
+            if space == NULL or base + size - (space + 1) < 4 * dim:
+                break
+            memcpy(&out[n_rows, 0], space + 1, 4 * dim)
+            if not all_finite(&out[n_rows, 0], dim):
+                bad_start, bad_end = begin - base, space - base
+                break
+            length = space - begin
+            memcpy(&words[0] + used, begin, length)
+            if not is_utf8(begin, space):
+                invalid[n_invalid] = n_rows
+                n_invalid += 1
+            used += length
+            n_rows += 1
+            offsets[n_rows] = used
+            consumed = (space + 1 + 4 * dim) - base
+    problem = (C_NOT_FINITE, dim, bad_start, bad_end) if bad_start >= 0 else None
     return ParsedBlock(words_array[:used].copy(), offsets_array[:n_rows + 1], consumed, n_rows, 0,
                        invalid_array[:n_invalid].copy(), problem)
 
@@ -301,10 +303,11 @@ cdef class WordCollector:
         cdef int64_t n = offsets.shape[0] - 1, row, n_duplicates = 0, length
         if n + self.n_words >= 0xFFFFFFFF:
             raise OverflowError("a word index holds at most 2**32 - 2 words")
+        check_offsets(offsets, words.shape[0])
         self.reserve(n, words.shape[0])
         duplicates_array = np.empty(n, dtype=np.int64)
         cdef int64_t[::1] duplicates = duplicates_array
-        cdef const uint8_t *base = &words[0] if words.shape[0] else NULL
+        cdef const uint8_t *base = &words[0] if words.shape[0] else &self.words[0]
         cdef uint64_t hash
         cdef tlc_index view
         view.slots = &self.slots[0]
@@ -335,6 +338,17 @@ cdef class WordCollector:
         return self.words_array[:self.used].copy(), self.offsets_array[:self.n_words + 1].copy(), self.slots_array
 
 
+cdef check_offsets(const int64_t[::1] offsets, int64_t size):
+    """Refuse offsets that do not ascend within the words: they may come from a mapped file that was not verified."""
+    cdef Py_ssize_t i
+    cdef bint good = offsets.shape[0] > 0 and offsets[0] >= 0 and offsets[offsets.shape[0] - 1] <= size
+    with nogil:
+        for i in range(offsets.shape[0] - 1):
+            good &= offsets[i] <= offsets[i + 1]
+    if not good:
+        raise ValueError(f"offsets must ascend within the {size} bytes of the words")
+
+
 cdef _grown(array, int64_t used, int64_t needed):
     larger = np.empty(max(needed, 2 * len(array)), dtype=array.dtype)
     larger[:used] = array[:used]
@@ -355,6 +369,7 @@ def format_rows(const uint8_t[::1] words, const int64_t[::1] offsets, const floa
     cdef Py_ssize_t n = rows.shape[0], dim = rows.shape[1], i, j, length
     if offsets.shape[0] != n + 1:
         raise ValueError(f"offsets must have {n + 1} items; got {offsets.shape[0]}")
+    check_offsets(offsets, words.shape[0])
     # A number takes at most 24 bytes with its separator: sign, "0.0000", 9 digits or 15, "e-45".
     result = np.empty((offsets[n] - offsets[0]) + n * (24 * dim + 1) + 1, dtype=np.uint8)
     cdef uint8_t[::1] out = result

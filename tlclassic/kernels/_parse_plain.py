@@ -188,6 +188,7 @@ class WordCollector:
 
     def add(self, words: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
         """Add a block of words; the rows of the block that were there already, int64."""
+        _check_offsets(offsets, len(words))
         blob, bounds, duplicates = words.tobytes(), offsets.tolist(), []
         for row in range(len(bounds) - 1):
             word = blob[bounds[row] : bounds[row + 1]]
@@ -205,8 +206,16 @@ class WordCollector:
         return block.words, block.offsets, slots
 
 
+def _check_offsets(offsets: NDArray[np.int64], size: int) -> None:
+    if not (len(offsets) and offsets[0] >= 0 and offsets[-1] <= size and (np.diff(offsets) >= 0).all()):
+        raise ValueError(f"offsets must ascend within the {size} bytes of the words")
+
+
 def format_rows(words: NDArray[np.uint8], offsets: NDArray[np.int64], rows: NDArray[np.float32]) -> bytes:
     """Lines ``word number ... number``, each number the shortest that reads back as the same float32."""
+    if len(offsets) != len(rows) + 1:
+        raise ValueError(f"offsets must have {len(rows) + 1} items; got {len(offsets)}")
+    _check_offsets(offsets, len(words))
     blob, bounds = words.tobytes(), offsets.tolist()
     lines = []
     for row, values in enumerate(rows):

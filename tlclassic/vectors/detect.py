@@ -22,6 +22,8 @@ TEXT_FORMATS = ("glove", "word2vec")
 FOLDER_FORMATS = ("spacy", "static-model")
 
 _HEAD = 1 << 20
+#: More dimensions than this are a damaged header.
+_MAX_DIM = 1 << 20
 _STORE_MAGIC = b"\x89TLC"
 _FASTTEXT_MAGIC = (793712314).to_bytes(4, "little")
 _BOM = b"\xef\xbb\xbf"
@@ -170,7 +172,7 @@ def text_layout(source: Source, format: str, head: bytes | None = None) -> Layou
         return Layout(_dimensions(source, head), None, start, 1, bom)
     line, _, _ = head[start:].partition(b"\n")
     match = _HEADER.fullmatch(line)
-    if match is None or int(match[2]) < 1:
+    if match is None or not 1 <= int(match[2]) <= _MAX_DIM:
         shown = line[:60].decode("utf-8", "replace")
         raise source.error(
             f"a header 'number-of-words dimensions' was expected; got {shown!r}",
@@ -186,7 +188,7 @@ def _dimensions(source: Source, head: bytes) -> int:
     if not counts or counts[0] < 1:
         shown = head.removeprefix(_BOM).strip()[:60].decode("utf-8", "replace")
         raise source.error(f"no numbers in the first line; it begins {shown!r}", line=1, remedy=_REMEDY)
-    return collections.Counter(counts).most_common(1)[0][0]
+    return collections.Counter(count for count in counts if count).most_common(1)[0][0]
 
 
 def _trailing_numbers(line: bytes) -> int:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tlclassic.errors import InvalidParameterError
+from tlclassic.errors import CorruptArtifactError, InvalidParameterError
 from tlclassic.kernels import load as load_kernel
 from tlclassic.storage import atomic_write
 from tlclassic.vectors import rows as _rows
@@ -78,6 +78,8 @@ def _write_binary(
 def _check_words(vectors: WordVectors, format: str) -> None:
     """Refuse words that would read back as something else."""
     index = vectors.index
+    if (np.diff(index.offsets) < 0).any():
+        raise CorruptArtifactError(f"{vectors.path}: the words' offsets do not ascend. Restore the file from a copy.")
     suspects = np.isin(index.words, np.frombuffer(b" \t\n\r", np.uint8))
     rows = np.searchsorted(index.offsets, np.flatnonzero(suspects), side="right") - 1
     empty = np.flatnonzero(np.diff(index.offsets) == 0)
