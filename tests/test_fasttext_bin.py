@@ -136,15 +136,13 @@ def test_the_same_from_path_stream_and_gzip(tmp_path, options, monkeypatch):
 
 @pytest.mark.parametrize(("dim", "min_n", "max_n", "bucket", "sg"), [(10, 3, 6, 1000, 1), (7, 1, 2, 50, 0)])
 def test_equal_to_gensim(tmp_path, dim, min_n, max_n, bucket, sg, storage):
-    from gensim.models import FastText
-    from gensim.models.fasttext import load_facebook_vectors, save_facebook_model
-
+    gensim = pytest.importorskip("gensim.models.fasttext")
     texts = [["the", "quick", "naïve", "日本語", "a", f"n{i % 30}"] for i in range(100)]
     options = {"vector_size": dim, "min_n": min_n, "max_n": max_n, "bucket": bucket, "sg": sg}
-    model = FastText(texts, min_count=1, epochs=1, seed=1, workers=1, **options)
+    model = gensim.FastText(texts, min_count=1, epochs=1, seed=1, workers=1, **options)
     path = tmp_path / "model.bin"
-    save_facebook_model(model, str(path))
-    expected = load_facebook_vectors(str(path))
+    gensim.save_facebook_model(model, str(path))
+    expected = gensim.load_facebook_vectors(str(path))
     vectors = fasttext_bin.read(path)
     assert list(vectors.words) == expected.index_to_key
     assert vectors.counts.tolist() == [expected.get_vecattr(word, "count") for word in expected.index_to_key]
@@ -255,6 +253,13 @@ def test_a_bucket_that_is_not_finite_is_refused():
     struct.pack_into("<f", data, end - 4 * 5, float("nan"))
     with pytest.raises(VectorFormatError, match="the row of bucket 39 is not finite"):
         fasttext_bin.read(io.BytesIO(bytes(data)))
+
+
+def test_a_word_that_is_not_finite_is_refused():
+    data = bytearray(model_bytes(min_n=0, max_n=0, bucket=0))
+    struct.pack_into("<f", data, len(data) - 1 - 2 * (16 + 4 * 5 * len(WORDS)) + 16, float("inf"))
+    with pytest.raises(VectorFormatError, match=r"some\.bin: table must be finite in float32; row 0, the word '</s>'"):
+        fasttext_bin.read(io.BytesIO(bytes(data)), name="some.bin")
 
 
 def test_missing_file(tmp_path):

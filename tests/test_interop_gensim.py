@@ -6,12 +6,14 @@ import mmap
 
 import numpy as np
 import pytest
-from gensim.models import FastText, KeyedVectors, Word2Vec
-from gensim.models.fasttext import FastTextKeyedVectors
 
 from tlclassic.errors import InvalidParameterError, UnsafeFormatError, VectorFormatError
 from tlclassic.vectors import WordVectors
 from tlclassic.vectors.subword import SubwordTable
+
+models = pytest.importorskip("gensim.models")
+FastText, KeyedVectors, Word2Vec = models.FastText, models.KeyedVectors, models.Word2Vec
+FastTextKeyedVectors = models.fasttext.FastTextKeyedVectors
 
 TEXTS = [f"the quick naïve fox sees 日本語 number n{i % 40}".split() for i in range(120)]
 UNSEEN = ["unseen", "quickest", "日本", "x"]

@@ -6,12 +6,12 @@ import json
 
 import numpy as np
 import pytest
-import spacy
-from spacy.vectors import Vectors
-from spacy.vocab import Vocab
 
 from tlclassic.errors import InputError, InvalidParameterError, RepairWarning, VectorFormatError
 from tlclassic.vectors import WordVectors
+
+spacy = pytest.importorskip("spacy")
+Vectors, Vocab = spacy.vectors.Vectors, spacy.vocab.Vocab
 
 # NOUN is a symbol with a fixed number in spaCy, and not hashed.
 WORDS = ["red", "blue", "NOUN", "naïve", "日本語", "two words", "don't"]
@@ -162,6 +162,13 @@ def test_damaged_folders(folder, file, content, message):
         (folder / file).write_bytes(content)
     with pytest.raises(VectorFormatError, match=message):
         WordVectors.load(folder, format="spacy")
+
+
+def test_a_table_that_is_not_finite(folder):
+    np.save(folder / "vectors.npy", np.full((len(WORDS), 2), np.nan, dtype="f4"))
+    (folder / "vectors.npy").replace(folder / "vectors")
+    with pytest.raises(VectorFormatError, match="vocab: table must be finite"):
+        WordVectors.load(folder)
 
 
 def test_a_pickled_table_is_not_opened(folder):

@@ -153,6 +153,7 @@ def test_the_tokenizer_that_belongs_to_it(tmp_path):
     [
         ({"other": _table()}, "holds no table 'embeddings'"),
         ({"embeddings": _table()[0]}, "holds no table 'embeddings'"),
+        ({"embeddings": np.full((8, 2), np.nan, "f4")}, r"model.safetensors: table must be finite"),
         ({"embeddings": _table(7)}, "8 tokens do not fit a table of 7 vectors"),
         ({"embeddings": _table(3), "mapping": np.arange(8)}, "8 tokens do not fit a table of 3 vectors"),
         ({"embeddings": _table(), "mapping": np.arange(7)}, r"the tensor 'mapping' of shape \(7,\) is not one a token"),

@@ -41,13 +41,14 @@ def test_equal_to_the_plain_twin(words, min_n, max_n, bucket):
 
 @pytest.mark.parametrize(("min_n", "max_n"), [(3, 6), (1, 3), (0, 2), (0, 0), (5, 5), (4, 3)])
 def test_equal_to_gensim(min_n, max_n):
-    from gensim.models.fasttext_inner import compute_ngrams_bytes, ft_hash_bytes
-
+    gensim = pytest.importorskip("gensim.models.fasttext_inner")
     buckets, indptr = K.hash_ngrams(*_pack(WORDS), min_n, max_n, 2_000_000)
     for i, word in enumerate(WORDS):
         # gensim gives the end-of-sentence mark n-grams; fastText does not.
-        ngrams = [] if word == "</s>" else compute_ngrams_bytes(word, min_n, max_n)
-        assert buckets[indptr[i] : indptr[i + 1]].tolist() == [ft_hash_bytes(ngram) % 2_000_000 for ngram in ngrams]
+        ngrams = [] if word == "</s>" else gensim.compute_ngrams_bytes(word, min_n, max_n)
+        assert buckets[indptr[i] : indptr[i + 1]].tolist() == [
+            gensim.ft_hash_bytes(ngram) % 2_000_000 for ngram in ngrams
+        ]
 
 
 def test_the_n_grams_of_a_word():

@@ -16,6 +16,8 @@ from tlclassic.vectors import WordVectors
 from tlclassic.vectors.corpus import TokenFile, read_lines
 from tlclassic.vectors.training import train_vectors
 
+pytest.importorskip("gensim", reason="training is gensim's")
+
 SMALL = {"dim": 10, "min_count": 1, "workers": 1, "epochs": 2, "bucket": 300}
 WORDS = [f"w{i}" for i in range(40)]
 

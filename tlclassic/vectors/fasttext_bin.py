@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from tlclassic.errors import RepairWarning, VectorFormatError
 from tlclassic.vectors import rows as _rows
 from tlclassic.vectors.fasttext_matrix import ByteSource, allocate, read_matrix
+from tlclassic.vectors.interop import as_format_error
 from tlclassic.vectors.making import from_blob
 from tlclassic.vectors.source import ByteStream, Source
 from tlclassic.vectors.subword import SubwordTable
@@ -93,7 +94,9 @@ def read(
         blob, offsets = _repair(stream.name, words.raw[:keep], blob, offsets)
     counts = np.array(words.counts[:keep], dtype=np.int64)
     policy = "zero" if oov == "subword" and subwords is None else oov
-    return from_blob(blob, offsets, table, counts=counts, subwords=subwords, oov=policy)
+    with as_format_error(stream.name):
+        vectors = from_blob(blob, offsets, table, counts=counts, subwords=subwords)
+    return vectors.with_oov(policy)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlclassic.errors import InputError
+from tlclassic.errors import InputError, InvalidParameterError, VectorFormatError
 from tlclassic.vectors import rows as _rows
 from tlclassic.vectors.fasttext_matrix import allocate
 from tlclassic.vectors.wordvectors import WordVectors
 
-__all__ = ["float32_table", "replace_folder"]
+__all__ = ["as_format_error", "float32_table", "replace_folder"]
 
 
 def float32_table(vectors: WordVectors) -> NDArray[np.float32]:
@@ -29,6 +29,15 @@ def float32_table(vectors: WordVectors) -> NDArray[np.float32]:
     for start, rows in _rows.blocks(vectors.table, vectors.scales):
         table[start : start + len(rows)] = rows
     return table
+
+
+@contextlib.contextmanager
+def as_format_error(path: str | os.PathLike[str]) -> Iterator[None]:
+    """What is wrong with the numbers or words of a file is the file's fault, not that of a parameter."""
+    try:
+        yield
+    except InvalidParameterError as error:
+        raise VectorFormatError(str(error).rstrip("."), path=path) from error
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tlclassic._compat import require
 from tlclassic.errors import InputError, InvalidParameterError, RepairWarning, VectorFormatError
-from tlclassic.vectors.interop import float32_table, replace_folder
+from tlclassic.vectors.interop import as_format_error, float32_table, replace_folder
 from tlclassic.vectors.making import from_arrays, head
 from tlclassic.vectors.wordvectors import WordVectors
 
@@ -118,7 +118,9 @@ def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str = "
     strings = strings_module.StringStore()
     for word in _read_strings(folder):
         strings.add(word)
-    vectors = _from_parts(data, key2row, strings, str(folder), oov)
+    with as_format_error(folder):
+        vectors = _from_parts(data, key2row, strings, str(folder), "zero")
+    vectors = vectors.with_oov(oov)
     return vectors if limit is None else head(vectors, limit)
 
 

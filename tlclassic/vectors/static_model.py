@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlclassic.errors import RepairWarning, VectorFormatError
+from tlclassic.vectors.interop import as_format_error
 from tlclassic.vectors.making import from_arrays, head
 from tlclassic.vectors.safetensors import read_tensors
 from tlclassic.vectors.wordvectors import WordVectors
@@ -61,15 +62,17 @@ def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str = "
         if weights.ndim != 1 or weights.dtype.kind != "f" or (len(ids) and ids.max() >= len(weights)):
             raise VectorFormatError(f"the tensor 'weights' of shape {weights.shape} is not one a token", path=model)
         weights = weights[ids].astype(np.float32)
-    vectors = _weighted(list(tokens.values()), picked, weights, oov)
+    with as_format_error(model):
+        vectors = _weighted(list(tokens.values()), picked, weights)
+    vectors = vectors.with_oov(oov)
     return vectors if limit is None else head(vectors, limit)
 
 
-def _weighted(words: list[str], table: NDArray[Any], weights: NDArray[np.float32] | None, oov: str) -> WordVectors:
+def _weighted(words: list[str], table: NDArray[Any], weights: NDArray[np.float32] | None) -> WordVectors:
     if table.dtype == np.int8:
         scales = np.ones(len(words), dtype=np.float32) if weights is None else weights
-        return from_arrays(words, table, scales=scales, oov=oov)
-    return from_arrays(words, table if weights is None else table * weights[:, None], oov=oov)
+        return from_arrays(words, table, scales=scales)
+    return from_arrays(words, table if weights is None else table * weights[:, None])
 
 
 def read_tokenizer(path: str | os.PathLike[str]) -> str:
