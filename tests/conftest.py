@@ -1,10 +1,15 @@
-"""Shared by all tests: where the real data sets are."""
+"""Shared by all tests: where the real data sets are, and how Hypothesis runs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A deadline measures the machine and not the code: sanitizer builds and busy runners miss it.
+settings.register_profile("tlclassic", deadline=None)
+settings.load_profile("tlclassic")
 
 
 @pytest.fixture(scope="session")

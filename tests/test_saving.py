@@ -283,7 +283,7 @@ def test_hist_gradient_boosting_on_arrays(tmp_path):
 
 
 def test_metadata_must_be_json(tmp_path):
-    with pytest.raises(TypeError, match="not JSON serializable"):
+    with pytest.raises(InvalidParameterError, match="not JSON serializable"):
         save(DummyClassifier().fit([[0]], [0]), tmp_path / "model.tlc", metadata={"x": json})
     assert os.listdir(tmp_path) == []
 

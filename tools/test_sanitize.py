@@ -17,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-CHECKOUT = Path(__file__).resolve().parent.parent
+from make_wheel import CHECKOUT, call
+
 TESTS = ("test_index*.py", "test_pool*.py", "test_parse*.py", "test_subword*.py", "test_text*.py", "test_kernel*.py")
 SANITIZERS = "-fsanitize=address,undefined"
 #: Overflow of signed numbers, shifts, alignment: any finding ends the run, as AddressSanitizer's do.
@@ -44,7 +45,7 @@ def build(scratch: Path, kernels: list[Path], flags: str) -> None:
     environment = {**os.environ, "CFLAGS": flags, "LDFLAGS": SANITIZERS if SANITIZERS in flags else ""}
     cythonize = Path(sys.executable).parent / "cythonize"
     command = [str(cythonize), "-i", "-q", "-j", str(os.cpu_count() or 1), *map(str, kernels)]
-    subprocess.run(command, cwd=scratch, env=environment, check=True, stdout=subprocess.DEVNULL)
+    call(*command, cwd=scratch, env=environment)
     for kernel in kernels:
         if not list(kernel.parent.glob(f"{kernel.stem}.*.so")):
             raise SystemExit(f"{kernel.stem} was not compiled.")
@@ -62,7 +63,8 @@ def run_tests(scratch: Path, environment: dict[str, str]) -> int:
     )
     if loaded.returncode or not loaded.stdout.startswith(str(scratch)):
         raise SystemExit(f"the scratch build is not the one imported: {loaded.stdout}")
-    command = [*python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
+    # --capture=sys: a sanitizer writes to the file descriptor, and what pytest had captured of it would be lost.
+    command = [*python, "-m", "pytest", "-q", "--capture=sys", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
     return subprocess.run(command, cwd=CHECKOUT, env={**variables, **environment}).returncode
 
 
