@@ -141,7 +141,7 @@ def main(names: list[str]) -> None:
 
     results = Results("accuracy")
     sources = {source: str(SHARED / "vectors" / path) for source, path in VECTORS.items()}
-    for trained in ("imdb-word2vec-200d", "imdb-fasttext-200d"):
+    for trained in ("imdb-word2vec-100d", "imdb-fasttext-100d"):
         if (SCRATCH / f"{trained}.tlc").exists():
             sources[trained] = str(SCRATCH / f"{trained}.tlc")
     for name in names or SETS:

@@ -40,7 +40,9 @@ def child(reader: str, path: str) -> None:
     vector = vectors["the"]
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(json.dumps({"seconds": seconds, "peak_mb": peak / 1024, "before_mb": before / 1024, "first": float(vector[0])}))
+    print(
+        json.dumps({"seconds": seconds, "peak_mb": peak / 1024, "before_mb": before / 1024, "first": float(vector[0])})
+    )
 
 
 def run_child(reader: str, path: Path) -> dict[str, float]:
@@ -58,7 +60,9 @@ def measure(n: int, dim: int, repeats: int) -> dict[str, object]:
     text = SCRATCH / f"glove-{n}-{dim}.txt"
     store = text.with_suffix(".tlc")
     if not text.exists():
-        subprocess.run([sys.executable, str(Path(__file__).with_name("make_vectors.py")), str(text), str(n), str(dim)], check=True)
+        subprocess.run(
+            [sys.executable, str(Path(__file__).with_name("make_vectors.py")), str(text), str(n), str(dim)], check=True
+        )
     if not store.exists():
         from tlclassic.vectors import convert
 
@@ -70,7 +74,9 @@ def measure(n: int, dim: int, repeats: int) -> dict[str, object]:
         runs["gensim text"].append(run_child("gensim", text))
     row: dict[str, object] = {"words": n, "dim": dim, "text_bytes": text.stat().st_size, "repeats": repeats}
     for name, measured in runs.items():
-        row[name] = {key: statistics.median(run[key] for run in measured) for key in ("seconds", "peak_mb", "before_mb")}
+        row[name] = {
+            key: statistics.median(run[key] for run in measured) for key in ("seconds", "peak_mb", "before_mb")
+        }
         row[name]["all_seconds"] = [round(run["seconds"], 5) for run in measured]
     seconds = {name: row[name]["seconds"] for name in runs}
     row["gensim / tlclassic, text"] = round(seconds["gensim text"] / seconds["tlclassic text"], 1)

@@ -58,7 +58,9 @@ def write(path: Path, n: int, dim: int, seed: int = 0) -> None:
             mixed = 0.6 * table[a] + 0.4 * table[b] + rng.normal(0, 0.05, (len(part), dim))
             # Printed through one format string a row: np.savetxt takes several times as long.
             row_format = " ".join(["%.5g"] * dim)
-            file.writelines(f"{word} {row_format % tuple(row)}\n" for word, row in zip(part, mixed.round(5), strict=True))
+            file.writelines(
+                f"{word} {row_format % tuple(row)}\n" for word, row in zip(part, mixed.round(5), strict=True)
+            )
     temporary.replace(path)
 
 

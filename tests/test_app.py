@@ -229,7 +229,7 @@ def test_vectors_info(files, run):
     code, out, _ = run("vectors", "info", "glove.txt", "--json")
     facts = json.loads(out)
     assert code == 0
-    assert (facts["format"], facts["words"], facts["dim"], facts["dtype"]) == ("glove", 16, 3, "float32")
+    assert (facts["format"], facts["count"], facts["dim"], facts["dtype"]) == ("glove", 16, 3, "float32")
     assert facts["first_words"][:2] == ["the", "parcel"]
     code, out, _ = run("vectors", "info", "glove.txt")
     assert "first words:        the parcel never" in out
@@ -260,7 +260,7 @@ def test_vectors_eval(files, run):
     code, out, _ = run("vectors", "eval", "glove.txt", "pairs.tsv", "--json")
     result = json.loads(out)["pairs"]
     assert code == 0
-    assert (result["n"], result["n_oov"]) == (3, 1)
+    assert (result["n"], result["n_unknown"]) == (3, 1)
     assert -1 <= result["spearman"] <= 1
     _, out, _ = run("vectors", "eval", "glove.txt", "pairs.tsv")
     assert out.splitlines()[1].split()[0] == "pairs"

@@ -1,9 +1,12 @@
-"""Optional dependencies: found without importing them, refused with the command that installs them."""
+"""What the surroundings offer: optional dependencies (refused with the command that installs them), and CPUs."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
+import os
+from pathlib import Path
 from types import ModuleType
 
 from tlclassic.errors import MissingExtraError
@@ -49,3 +52,26 @@ def require(module: str, *, purpose: str) -> ModuleType:
             name=top,
         )
     return importlib.import_module(module)
+
+
+def available_cpus() -> int:
+    """How many CPUs this process may use: its affinity, capped by the container's quota (cgroup v2 or v1), at least 1."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _cpu_quota(Path("/sys/fs/cgroup"))
+    return max(1, affinity if quota is None else min(affinity, math.floor(quota)))
+
+
+def _cpu_quota(folder: Path) -> float | None:
+    """The CPUs that the cgroup mounted at ``folder`` allows, None without a limit.
+
+    Formats: https://docs.kernel.org/admin-guide/cgroup-v2.html (``cpu.max``: "max 100000" or "150000 100000") and, for
+    version 1, https://docs.kernel.org/scheduler/sched-bwc.html (-1: no limit).
+    """
+    try:
+        if (folder / "cpu.max").exists():
+            quota, period = (folder / "cpu.max").read_text().split()
+        else:
+            quota, period = ((folder / "cpu" / f"cpu.cfs_{name}_us").read_text() for name in ("quota", "period"))
+        return None if quota == "max" or int(quota) <= 0 else int(quota) / int(period)
+    except (OSError, ValueError, ZeroDivisionError):
+        return None

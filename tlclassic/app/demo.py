@@ -59,11 +59,11 @@ def _classify(pipeline: Any, texts: list[str]) -> list[dict[str, Any]]:
 
 def _print_table(rows: list[Any]) -> None:
     print("\nTopic of a customer message (8 classes), 160 test messages:\n")
-    print(f"{'features':14}{'accuracy':>9}{'95 % interval':>17}{'size':>10}{'load':>10}{'texts/s':>10}")
+    print(f"{'features':26}{'accuracy':>9}{'95 % interval':>17}{'size':>10}{'load':>10}{'texts/s':>10}")
     for row in rows:
         interval = f"{100 * row.interval[0]:.1f} - {100 * row.interval[1]:.1f}"
         print(
-            f"{row.features:14}{100 * row.accuracy:9.1f}{interval:>17}{row.size / 1e6:7.2f} MB"
+            f"{row.features:26}{100 * row.accuracy:9.1f}{interval:>17}{row.size / 1e6:7.2f} MB"
             f"{1000 * row.load_seconds:7.1f} ms{row.texts_per_second:10,.0f}"
         )
 

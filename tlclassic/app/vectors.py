@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -164,7 +163,9 @@ def train(
         str | None, typer.Option(help="Column of the texts, where the file has columns.", show_default=False)
     ] = None,
     algorithm: Annotated[Algorithm, typer.Option(help="word2vec, or fasttext with sub-words.")] = Algorithm.word2vec,
-    dim: Annotated[int, typer.Option(help="Dimensions.", min=1)] = 100,
+    dim: Annotated[
+        int | None, typer.Option(help="Dimensions; those of --init, else 100.", min=1, show_default=False)
+    ] = None,
     window: Annotated[int, typer.Option(help="Words of context on each side.", min=1)] = 5,
     min_count: Annotated[int, typer.Option(help="Leave out words rarer than this.", min=1)] = 5,
     epochs: Annotated[int, typer.Option(help="Passes over the corpus.", min=1)] = 5,
@@ -229,11 +230,13 @@ def evaluate(
     vectors = WordVectors.load(file, member=member, trust=trust)
     results = {path.stem: vectors.evaluate_similarity(path) for path in pairs}
     if json:
-        print_json({name: {key: _finite(value) for key, value in asdict(row).items()} for name, row in results.items()})
+        print_json(
+            {name: {key: _finite(value) for key, value in row.as_dict().items()} for name, row in results.items()}
+        )
         return
     print(f"{'':24}{'Spearman':>10}{'Pearson':>10}{'pairs':>8}{'unknown':>9}")
     for name, row in results.items():
-        print(f"{name:24}{row.spearman:10.4f}{row.pearson:10.4f}{row.n:8,}{row.n_oov:9,}")
+        print(f"{name:24}{row.spearman:10.4f}{row.pearson:10.4f}{row.n:8,}{row.n_unknown:9,}")
 
 
 def _finite(value: float) -> float | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +17,9 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.multiclass import OneVsRestClassifier
 
+from threadpoolctl import threadpool_limits
+
+from tlclassic._compat import available_cpus
 from tlclassic._validate import check_choice, check_integer
 from tlclassic.errors import InvalidParameterError
 
@@ -99,12 +104,13 @@ def search_logistic(
     folds = _folds(X, y, n_folds, random_state)
     base = LogisticRegression(class_weight=class_weight, max_iter=max_iter, solver=_solver(X))
     estimator = base if y.ndim == 1 else OneVsRestClassifier(base)
+    fitted_folds = _Folds(estimator, X, y, folds, metric)
     scores: dict[float, float] = {}
     best = None
     if strengths is None:
         strengths = DENSE_STRENGTHS if isinstance(X, np.ndarray) else SPARSE_STRENGTHS
     for strength in sorted(strengths):
-        scores[strength] = _cross_validate(_with_strength(estimator, strength), X, y, folds, metric)
+        scores[strength] = fitted_folds.score(strength)
         if on_step is not None:
             on_step(strength, scores[strength])
         if best is None or scores[strength] > scores[best]:
@@ -113,7 +119,8 @@ def search_logistic(
             break
     if best is None:
         raise InvalidParameterError("strengths must hold at least one number; got none.")
-    fitted = _fit(_with_strength(estimator, best), X, y)
+    with threadpool_limits(1), _quiet():
+        fitted = _set_strength(estimator, best).fit(X, y)
     return LogisticSearch(fitted, best, metric, scores, len(folds))
 
 
@@ -140,12 +147,13 @@ def _folds(X: Any, y: Any, n_folds: int, random_state: int) -> list[tuple[Any, A
         return list(folds.split(np.zeros(len(y)), y))
 
 
-def _with_strength(estimator: Any, strength: float) -> Any:
+def _set_strength(estimator: Any, strength: float) -> Any:
     key = "C" if isinstance(estimator, LogisticRegression) else "estimator__C"
-    return clone(estimator).set_params(**{key: strength})
+    return estimator.set_params(**{key: strength})
 
 
-def _fit(estimator: Any, X: Any, y: Any) -> Any:
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         # The weakest strengths may stop at the iteration limit; the folds judge them as they are.
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -154,15 +162,30 @@ def _fit(estimator: Any, X: Any, y: Any) -> Any:
         # A label that no row of a fold carries.
         warnings.filterwarnings("ignore", message="Label .* is present in all training examples")
         warnings.filterwarnings("ignore", message="Label not .* is present in all training examples")
-        return estimator.fit(X, y)
+        yield
 
 
-def _cross_validate(estimator: Any, X: Any, y: Any, folds: list[tuple[Any, Any]], metric: str) -> float:
-    scores = []
-    for train, held_out in folds:
-        predicted = _fit(clone(estimator), X[train], y[train]).predict(X[held_out])
-        if metric == "accuracy":
-            scores.append(float(np.mean(predicted == y[held_out])))
-        else:
-            scores.append(float(f1_score(y[held_out], predicted, average="macro", zero_division=0)))
-    return float(np.mean(scores))
+class _Folds:
+    """The folds of a search, fitted side by side, each from where the strength before left it.
+
+    One thread a fold and one BLAS thread inside: the matrices are too small for more, and BLAS threads that wait for
+    each other on a busy machine have been seen to take ten times as long.
+    """
+
+    def __init__(self, estimator: Any, X: Any, y: Any, folds: list[tuple[Any, Any]], metric: str) -> None:
+        warm = {"warm_start": True} if isinstance(estimator, LogisticRegression) else {}
+        self._estimators = [clone(estimator).set_params(**warm) for _ in folds]
+        self._X, self._y, self._folds, self._metric = X, y, folds, metric
+
+    def score(self, strength: float) -> float:
+        """The mean score over the folds."""
+        with threadpool_limits(1), _quiet(), ThreadPoolExecutor(available_cpus()) as pool:
+            return float(np.mean(list(pool.map(lambda fold: self._score(fold, strength), range(len(self._folds))))))
+
+    def _score(self, fold: int, strength: float) -> float:
+        train, held_out = self._folds[fold]
+        estimator = _set_strength(self._estimators[fold], strength).fit(self._X[train], self._y[train])
+        predicted, truth = estimator.predict(self._X[held_out]), self._y[held_out]
+        if self._metric == "accuracy":
+            return float(np.mean(predicted == truth))
+        return float(f1_score(truth, predicted, average="macro", zero_division=0))

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlclassic._compat import require
+from tlclassic._compat import available_cpus, require
 from tlclassic._validate import check_choice, check_integer, check_number
 from tlclassic.errors import InvalidParameterError
 from tlclassic.vectors.corpus import TokenFile, read_lines
@@ -134,7 +134,7 @@ def train_vectors(
     check_number("sample", sample, low=0)
     check_number("alpha", alpha, low=0)
     check_choice("algorithm", algorithm, _ALGORITHMS)
-    workers = _usable_cpus() if workers is None else workers
+    workers = available_cpus() if workers is None else workers
     check_integer("workers", workers, low=1)
     start = WordVectors.load(init) if isinstance(init, (str, os.PathLike)) else init
     dim = _check_init(start, algorithm, dim, freeze)
@@ -158,10 +158,6 @@ def train_vectors(
         model.train(tokens, total_examples=tokens.n_pieces, epochs=epochs)
         tokens.raise_failure()
     return _finish(model, start, freeze)
-
-
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _check_init(start: WordVectors | None, algorithm: str, dim: int | None, freeze: bool) -> int:
