@@ -21,6 +21,7 @@ from tlclassic.errors import (
     TlclassicWarning,
     VectorFormatError,
 )
+from tlclassic.kernels import COMPILED
 from tlclassic.storage import Artifact, ArtifactWriter
 from tlclassic.vectors import WordVectors, convert, detect_format, rows, streaming, verify
 from tlclassic.vectors.cache import cache_folder
@@ -66,6 +67,7 @@ def test_a_limit_on_a_store(tmp_path, vectors):
     assert len(WordVectors.load(tmp_path / "v.tlc", limit=1000)) == 500
 
 
+@pytest.mark.skipif(not COMPILED, reason="the plain index holds the words in a dict")
 def test_large_tables_are_mapped_and_shared(tmp_path):
     table = np.ones((70_000, 8), dtype=np.float32)
     WordVectors.from_arrays([f"w{i}" for i in range(70_000)], table).save(tmp_path / "v.tlc")
