@@ -117,6 +117,15 @@ def test_pieces_of_long_texts_join_seamlessly(flags: int) -> None:
         np.testing.assert_array_equal(places, _tokenize_plain.spans(text, flags)[1])
 
 
+@pytest.mark.parametrize("piece", ["a,b! ", "a,b!", "é,b!", "a,b'"])
+def test_many_tokens_with_and_without_spaces(piece: str) -> None:
+    text = piece * 50_000
+    assert kernel.tokens(text, DEFAULT) == _tokenize_plain.tokens(text, DEFAULT)
+    words, places = kernel.spans(text, DEFAULT)
+    assert all(text[start:end] == word for word, (start, end) in zip(words, places[:, :2].tolist(), strict=True))
+    assert len(kernel.lookup([text, "x", text], INDEX, DEFAULT, False, False)[0]) == 2 * len(words) + 1
+
+
 def every_kind_of_character() -> list[int]:
     """A few characters of each distinct record, and each that has a long mapping."""
     found: dict[tuple[int, ...], list[int]] = {}

@@ -2,9 +2,9 @@
 """Unicode word tokeniser: from texts to tokens, to their places, or straight to rows of a word index.
 
 Texts are worked on in pieces that end at a space (or between ideographs): normalised into scratch memory, or left
-where they are when they are ASCII and keep their case; scanned into bounds; then the bounds are used. The scratch memory is
-that of one piece: about CHUNK characters, or the longest run without a space. Rules: docs/tokenizer.md; plain twin:
-_tokenize_plain.py.
+where they are when they are ASCII and keep their case; scanned into bounds; then the bounds are used. The scratch
+memory is that of one piece: about CHUNK characters, or the longest run without a space. Rules: docs/tokenizer.md;
+plain twin: _tokenize_plain.py.
 """
 
 from cpython.unicode cimport PyUnicode_DecodeUTF8
@@ -23,7 +23,8 @@ from tlclassic.kernels._tokenize_normalise cimport normalise as normalise_piece
 from tlclassic.kernels._tokenize_normalise cimport resolve_sigmas
 from tlclassic.kernels._tokenize_rows cimport Rows, add_rows, free_rows, more_room
 from tlclassic.kernels._tokenize_scan cimport (
-    IS_LOCAL, IS_TRAILING, IS_URL, IS_WORD, LONGEST_WORD_OF_RULES, STARTS_FACE, Bound, Phrase, Rules, Scan, scan,
+    IS_LOCAL, IS_TRAILING, IS_URL, IS_WORD, LONGEST_WORD_OF_RULES, STARTS_FACE, Bound, Phrase, Rules, Scan,
+    open_scan, scan,
 )
 from tlclassic.kernels._tokenize_unicode cimport (
     FOLD, LOWER, NFC, SOLO, SPACE, STRIP, Normal, Tables, Text, read, record, reserve,
@@ -122,6 +123,7 @@ cdef _fill_rules():
         _fill_phrase(&RULES.clitics[i], text)
     for i, text in enumerate(R.URL_SCHEMES):
         _fill_phrase(&RULES.schemes[i], text)
+    _fill_phrase(&RULES.www, R.URL_WWW)
     RULES.max_emphatic_run = R.MAX_EMPHATIC_RUN
 
 
@@ -155,6 +157,7 @@ cdef struct Work:
     const uint8_t *bytes
     const uint8_t *limit
     Py_ssize_t begin
+    Py_ssize_t end
 
 
 cdef inline void open_work(Work *work, int flags, bint wants_places) noexcept nogil:
@@ -203,35 +206,51 @@ cdef inline void lower_ascii(const uint8_t *source, uint8_t *to, Py_ssize_t n) n
         to[i] = source[i] + ((<uint8_t>(source[i] - 65) < 26) << 5)
 
 
-cdef inline Py_ssize_t next_piece(Work *work, const Text *text, Py_ssize_t start) noexcept nogil:
-    """Normalise and scan the piece of the text at ``start``; where the next one begins, or -1 without memory."""
+cdef inline bint open_piece(Work *work, const Text *text, Py_ssize_t start) noexcept nogil:
+    """Normalise the piece of the text at ``start``; false without memory."""
     cdef Py_ssize_t stop = end_of_piece(text, start)
     cdef Py_ssize_t n = stop - start
     cdef int flags = work.scan.flags
     cdef const uint8_t *source = <const uint8_t *>text.data + start
-    work.begin = start
+    work.begin, work.end = start, stop
     if text.ascii and not flags & (LOWER | FOLD):
         # In place: what follows is the space that ends the piece, or the NUL that ends every str.
         work.bytes = source
         work.limit = <const uint8_t *>text.data + text.n
     else:
         if not reserve(&work.normal, n if text.ascii else 1):
-            return -1
+            return False
         if text.ascii:
             lower_ascii(source, work.normal.bytes, n)
             work.normal.n = n
         else:
             normalise_piece(&TABLES, text, start, stop, flags, &work.normal)
             if work.normal.failed:
-                return -1
+                return False
             if flags & LOWER and work.normal.has_sigma:
                 resolve_sigmas(&TABLES, &work.normal)
         n = work.normal.n
         memset(work.normal.bytes + n, 0, 8)
         work.bytes = work.normal.bytes
         work.limit = work.bytes + n + 8
-    scan(&work.scan, work.bytes, n)
-    return -1 if work.scan.failed else stop
+    open_scan(&work.scan, work.bytes, n)
+    return True
+
+
+cdef inline int next_tokens(Work *work, const Text *text) noexcept nogil:
+    """Find the next tokens of the text, possibly none; 0 when it is at its end, -1 without memory, else 1."""
+    if work.scan.place == work.scan.length:
+        if work.end == text.n:
+            return 0
+        if not open_piece(work, text, work.end):
+            return -1
+    scan(&work.scan)
+    return -1 if work.scan.failed else 1
+
+
+cdef inline void open_tokens(Work *work) noexcept nogil:
+    """Go to the beginning of a text."""
+    work.end = work.scan.place = work.scan.length = work.scan.n = 0
 
 
 cdef inline str _str(const uint8_t *bytes, Py_ssize_t n):
@@ -242,17 +261,15 @@ def normalise(text, int flags):
     """The text that tokens are slices of."""
     cdef Work work
     cdef Text view
-    cdef Py_ssize_t i = 0
     parts = []
     open_text(text, &view)
     # In place, nothing is written: lower-casing what has no capitals is the same, and spaces are unified below.
     open_work(&work, flags, False)
     try:
-        while i < view.n:
-            i = next_piece(&work, &view, i)
-            if i < 0:
+        while work.end < view.n:
+            if not open_piece(&work, &view, work.end):
                 raise MemoryError
-            parts.append(_str(work.bytes, i - work.begin if view.ascii else work.normal.n))
+            parts.append(_str(work.bytes, work.scan.length))
     finally:
         close_work(&work)
     return "".join(parts).translate(_SPACES)
@@ -265,18 +282,19 @@ def tokens(text, int flags):
     """The tokens of ``text``."""
     cdef Work work
     cdef Text view
-    cdef Py_ssize_t i = 0, k
+    cdef Py_ssize_t k
+    cdef int more = 1
     cdef Bound bound
     cdef list found = []
     open_text(text, &view)
     open_work(&work, flags, False)
     try:
-        while i < view.n:
+        while more:
             with nogil:
-                i = next_piece(&work, &view, i)
-            if i < 0:
+                more = next_tokens(&work, &view)
+            if more < 0:
                 raise MemoryError
-            for k in range(work.scan.n):
+            for k in range(work.scan.n if more else 0):
                 bound = work.scan.at[k]
                 found.append(_str(work.bytes + bound.start, bound.end - bound.start))
     finally:
@@ -310,7 +328,8 @@ def spans(text, int flags):
     """The tokens, and int64 of shape (n_tokens, 4): characters from, to; UTF-8 bytes from, to in the original."""
     cdef Work work
     cdef Text view
-    cdef Py_ssize_t i = 0, k
+    cdef Py_ssize_t k
+    cdef int unfinished = 1
     cdef Bound bound
     cdef int64_t at = 0, at_byte = 0, j
     cdef int64_t *places = NULL
@@ -321,11 +340,13 @@ def spans(text, int flags):
     open_text(text, &view)
     open_work(&work, flags, True)
     try:
-        while i < view.n:
+        while True:
             with nogil:
-                i = next_piece(&work, &view, i)
-            if i < 0:
+                unfinished = next_tokens(&work, &view)
+            if unfinished < 0:
                 raise MemoryError
+            if unfinished == 0:
+                break
             if 4 * (len(found) + work.scan.n) > room:
                 more = more_room(places, &room, 4 * (len(found) + work.scan.n), sizeof(int64_t))
                 if more == NULL:
@@ -354,13 +375,16 @@ def spans(text, int flags):
 cdef inline bint look_up_all(
     const Text *views, Py_ssize_t n_texts, Work *work, Rows *out, const tlc_index *index, int64_t *bounds
 ) noexcept nogil:
-    cdef Py_ssize_t k, i
+    cdef Py_ssize_t k
+    cdef int more
     bounds[0] = 0
     for k in range(n_texts):
-        i = 0
-        while i < views[k].n:
-            i = next_piece(work, &views[k], i)
-            if i < 0 or not add_rows(out, &TABLES, work.bytes, work.limit, work.scan.at, work.scan.n, index):
+        open_tokens(work)
+        while True:
+            more = next_tokens(work, &views[k])
+            if more == 0:
+                break
+            if more < 0 or not add_rows(out, &TABLES, work.bytes, work.limit, work.scan.at, work.scan.n, index):
                 return False
         bounds[k + 1] = out.n
     return True

@@ -168,6 +168,7 @@ cdef inline void compose(const Tables *t, Chars *chars) noexcept nogil:
 cdef inline void write_segment(const Tables *t, Normal *out, int flags) noexcept nogil:
     """Normalise and write the characters in ``out.first``, which do not interact with those around them."""
     cdef Py_ssize_t i
+    cdef const Char *made
     out.second.n = 0
     for i in range(out.first.n):
         push_decomposed(t, out, &out.second, &out.first.at[i])
@@ -183,7 +184,8 @@ cdef inline void write_segment(const Tables *t, Normal *out, int flags) noexcept
         strip_marks(t, &out.first)
     compose(t, &out.first)
     for i in range(out.first.n):
-        write(out, out.first.at[i].code, record(t, out.first.at[i].code).kind, out.first.at[i].start, out.first.at[i].end)
+        made = &out.first.at[i]
+        write(out, made.code, record(t, made.code).kind, made.start, made.end)
 
 
 # --- the pass over the text ------------------------------------------------------------------------------------------

@@ -142,7 +142,7 @@ class _Scanner:
         head = _lower(self.text[i:end]) if end - i <= 5 else ""
         if head in R.URL_SCHEMES and self.text[end : end + 3] == "://":
             start = end + 3
-        elif head == "www" and self.text[end] == ".":
+        elif head == R.URL_WWW and self.text[end] == ".":
             start = end + 1
         else:
             return 0

@@ -51,6 +51,7 @@ CHUNK = 1 << 14
 CLITICS = ("s", "m", "d", "ll", "re", "ve")
 
 URL_SCHEMES = ("http", "https", "ftp")
+URL_WWW = "www"
 #: ASCII characters that end a web address wherever they stand, besides spaces.
 URL_STOPS = '<>"`{}|\\^'
 #: ASCII characters that are not part of a web address at its end.

@@ -18,6 +18,7 @@ from tlclassic.kernels._tokenize_unicode cimport (
 
 cdef enum:
     LONGEST_WORD_OF_RULES = 8
+    MOST_BOUNDS = 1 << 16  # tokens found before they are used, so that long runs need no long lists
     # What a byte may be, in Rules.role.
     IS_WORD = 1  # ASCII letter or digit
     IS_LOCAL = 2  # part of an e-mail address before the @
@@ -41,6 +42,7 @@ cdef struct Rules:
     int n_clitics
     Phrase schemes[LONGEST_WORD_OF_RULES]
     int n_schemes
+    Phrase www
     int max_emphatic_run
 
 
@@ -53,6 +55,8 @@ cdef struct Scan:
     const Tables *t
     const Rules *rules
     const uint8_t *s
+    Py_ssize_t length
+    Py_ssize_t place  # how far the bytes have been cut
     int flags
     Bound *at
     Py_ssize_t n
@@ -200,7 +204,7 @@ cdef inline Py_ssize_t start_of_url(Scan *c, Py_ssize_t i, Py_ssize_t end) noexc
         for k in range(c.rules.n_schemes):
             if c.rules.schemes[k].n == end - i and matches(c.s + i, &c.rules.schemes[k]):
                 start = end + 3
-    elif c.s[end] == 46 and end - i == 3 and lower(c.s[i]) == 119 and lower(c.s[i + 1]) == 119 and lower(c.s[i + 2]) == 119:
+    elif c.s[end] == 46 and end - i == 3 and matches(c.s + i, &c.rules.www):
         start = end + 1
     return start if start and is_word(kind_at(c.t, c.s + start, &size)) else 0
 
@@ -427,18 +431,25 @@ cdef inline Py_ssize_t step(Scan *c, Py_ssize_t i) noexcept nogil:
     return symbol(c, i, kind, size)
 
 
-cdef inline void scan(Scan *c, const uint8_t *s, Py_ssize_t n) noexcept nogil:
-    """The bounds of the tokens in ``n`` bytes at ``s``, which a space or NUL follows."""
-    cdef Py_ssize_t i = 0, j
-    cdef const uint8_t *role = &c.rules.role[0]
+cdef inline void open_scan(Scan *c, const uint8_t *s, Py_ssize_t n) noexcept nogil:
+    """Begin with the ``n`` bytes at ``s``, which a space or NUL follows."""
     c.s = s
-    c.n = 0
+    c.length = n
+    c.place = 0
     c.word_end = -1
     c.no_acronym_before = 0
     c.no_email_before = 0
     c.no_face_before = 0
     c.has_at_sign = n > 0 and memchr(s, 64, n) != NULL
-    while i < n:
+
+
+cdef inline void scan(Scan *c) noexcept nogil:
+    """The bounds of the next tokens; all of them are found when ``place`` is ``length``."""
+    cdef Py_ssize_t i = c.place, j
+    cdef const uint8_t *s = c.s
+    cdef const uint8_t *role = &c.rules.role[0]
+    c.n = 0
+    while i < c.length and c.n < MOST_BOUNDS:
         if s[i] == 32:
             i += 1
             continue
@@ -453,3 +464,4 @@ cdef inline void scan(Scan *c, const uint8_t *s, Py_ssize_t n) noexcept nogil:
             i = j + 1
         else:
             i = word(c, i, j, c.t.kind[s[j - 1]])
+    c.place = i
