@@ -21,7 +21,8 @@ TRAIN = [
     ("the bill came twice", "billing"),
     ("bill is wrong again", "billing"),
 ] * 3
-WORDS = "the parcel never came is late again where broken my bill wrong charged twice on this".split()
+WORDS = ["the", "parcel", "never", "came", "is", "late", "again", "where", "broken", "my", "bill"]
+WORDS += ["wrong", "charged", "twice", "on", "this"]
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def test_scores_equal_scikit_learns_cross_validation():
 def test_refitted_on_all_rows_with_the_best_strength():
     X, y = _blobs()
     search = search_logistic(X, y)
-    assert search.C == max(search.scores, key=lambda strength: (search.scores[strength], -strength))
+    assert max(search.scores, key=lambda strength: (search.scores[strength], -strength)) == search.C
     expected = LogisticRegression(C=search.C, max_iter=1000, solver="newton-cg").fit(X, y)
     np.testing.assert_allclose(search.estimator.coef_, expected.coef_, atol=1e-8)
 

@@ -55,7 +55,7 @@ def require(module: str, *, purpose: str) -> ModuleType:
 
 
 def available_cpus() -> int:
-    """How many CPUs this process may use: its affinity, capped by the container's quota (cgroup v2 or v1), at least 1."""
+    """How many CPUs this process may use: its affinity, capped by the container's quota (cgroup), at least 1."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cpu_quota(Path("/sys/fs/cgroup"))
     return max(1, affinity if quota is None else min(affinity, math.floor(quota)))

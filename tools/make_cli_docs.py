@@ -21,7 +21,8 @@ COMMANDS = (
 )
 INTRODUCTION = """# Command line
 
-Results go to stdout, progress and warnings to stderr (silent where it is not a terminal). Exit codes: 0 done, 2 wrong use, 1 failed.
+Results go to stdout, warnings and progress to stderr (progress only on a terminal). Exit codes: 0 done, 2 wrong use,
+1 failed.
 This page is made from the commands themselves by `tools/make_cli_docs.py`; a test holds it to them.
 """
 

@@ -28,7 +28,7 @@ def hash_word(word: bytes) -> int:
 
 
 def check_words(words: NDArray[np.uint8], offsets: NDArray[np.int64], n_slots: int) -> None:
-    """Raise ValueError unless ``offsets`` cut ``words`` in order and ``n_slots`` is a power of two above their number."""
+    """Raise ValueError unless ``offsets`` cut ``words`` in order and ``n_slots`` is a power of two above the count."""
     n_words = len(offsets) - 1
     if n_words < 0:
         raise ValueError("offsets must hold at least one number")

@@ -69,4 +69,4 @@ def predict_texts(
 def _names(predicted: NDArray[Any], labels: Sequence[Any] | None) -> list[Any]:
     if labels is None:
         return list(predicted.tolist())
-    return [[labels[column] for column in np.flatnonzero(row)] for row in predicted]
+    return [[labels[column] for column in np.flatnonzero(row).tolist()] for row in predicted]

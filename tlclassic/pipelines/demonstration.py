@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-
 from tlclassic.data import SAMPLE_TASKS, load_sample, open_writer
 from tlclassic.pipelines.saving import load, save
 from tlclassic.pipelines.training import FeatureOptions, train_classifier

@@ -163,7 +163,8 @@ def _encode_with_skops(estimator: Any, place: str) -> dict[str, Any]:
     foreign = _foreign_types(skops_io, raw, ())
     if foreign:
         raise InvalidParameterError(
-            f"{place} cannot be saved so that it opens again: it holds types outside the allow-list: {', '.join(foreign)}."
+            f"{place} cannot be saved so that it opens again: it holds types outside the allow-list: "
+            f"{', '.join(foreign)}."
         )
     return {"$": "skops", "block": f"{place}/skops", "raw": raw}
 
