@@ -53,7 +53,7 @@ print(json.dumps({
     "file": tlclassic.__file__,
     "tokens": [tokenizer.tokenize(text) for text in texts],
     "rows": np.asarray(found.rows).tolist(), "indptr": np.asarray(found.indptr).tolist(),
-    "lookup": looked_up.tolist(), 
+    "lookup": looked_up.tolist(),
     # The twin adds up in float64 throughout, the kernel within blocks in float32.
     "means": [[round(float(value), 5) for value in row] for row in means],
     "heavy": sorted({"sklearn", "scipy", "gensim", "spacy", "pyarrow"} & set(sys.modules)),
