@@ -1,7 +1,7 @@
 """Accuracy of pooled word vectors with logistic regression, beside TF-IDF and NB-SVM, on eight sets.
 
-The strength is chosen on dev, the model fitted on train, and the test file read once, for the final row. Where a set has
-no dev part, every seventh training row is one. Resumable: rows that stand in the results file are not run again.
+The strength is chosen on dev, the model fitted on train, and the test file read once, for the final row. Where a set
+has no dev part, every seventh training row is one. Resumable: rows that stand in the results file are not run again.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ from pathlib import Path
 
 from common import SCRATCH, Results
 
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+#: Wall-clock and processor seconds, peak memory of the process and its memory before the load in MiB.
+MEASURES = ("seconds", "cpu_seconds", "peak_mb", "before_mb")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def child(reader: str, path: str) -> None:
@@ -29,19 +31,27 @@ def child(reader: str, path: str) -> None:
     if reader == "gensim":
         from gensim.models import KeyedVectors
 
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         vectors = KeyedVectors.load_word2vec_format(path, no_header=True)
     else:
         from tlclassic import WordVectors
 
         WordVectors.from_arrays(["warm"], __import__("numpy").zeros((1, 2), "float32"))
-        start = time.perf_counter()
+        start, cpu = time.perf_counter(), time.process_time()
         vectors = WordVectors.load(path)
     vector = vectors["the"]
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(
-        json.dumps({"seconds": seconds, "peak_mb": peak / 1024, "before_mb": before / 1024, "first": float(vector[0])})
+        json.dumps(
+            {
+                "seconds": seconds,
+                "cpu_seconds": cpu,
+                "peak_mb": peak / 1024,
+                "before_mb": before / 1024,
+                "first": float(vector[0]),
+            }
+        )
     )
 
 
@@ -79,7 +89,9 @@ def measure(n: int, dim: int, repeats: int) -> dict[str, object]:
         }
         row[name]["all_seconds"] = [round(run["seconds"], 5) for run in measured]
     seconds = {name: row[name]["seconds"] for name in runs}
+    cpu = {name: row[name]["cpu_seconds"] for name in runs}
     row["gensim / tlclassic, text"] = round(seconds["gensim text"] / seconds["tlclassic text"], 1)
+    row["gensim / tlclassic, text, cpu"] = round(cpu["gensim text"] / cpu["tlclassic text"], 1)
     row["tlclassic text / store"] = round(seconds["tlclassic text"] / seconds["tlclassic store"], 1)
     assert len({round(run["first"], 6) for measured in runs.values() for run in measured}) == 1
     return row

@@ -1,8 +1,8 @@
 """Write a GloVe-format file of realistic words and numbers, of any size: the full public tables cannot be shipped.
 
 Words are those of the GloVe 6B cut in ../shared/vectors while they last, then pseudo-words put together from their
-halves; a row is a random mixture of two real rows of GloVe 6B (50 dimensions, repeated to the width asked for) plus noise, written with GloVe's
-own precision: five decimals, as in glove.6B ("-0.038194").
+halves; a row is a random mixture of two real rows of GloVe 6B (50 dimensions, repeated to the width asked for) plus
+noise, written with five significant digits, as GloVe's own files are.
 """
 
 from __future__ import annotations
