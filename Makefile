@@ -38,8 +38,8 @@ check: $(VENV)/.extras-all ## lint and types only
 demo: $(VENV)/.extras-train ## set up, then train, evaluate and apply a classifier on the embedded sample
 	$(BIN)/tlclassic demo
 
-test-data: $(VENV)/.extras-all ## the tests on real data sets, in ../shared
-	$(BIN)/pytest -m data
+test-data: $(VENV)/.extras-bench ## all tests, those on ../shared and against the peers too; needs g++
+	$(BIN)/pytest -n $(WORKERS) -m "data or not data"
 
 bench: $(VENV)/.extras-bench ## the benchmarks against the peers, on ../shared; needs g++
 	set -e; for script in $(BENCH); do echo "$$script"; $(BIN)/python $$script; done
