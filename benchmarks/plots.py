@@ -92,8 +92,8 @@ def speed_plot(pool: dict[str, dict[str, Any]], load: dict[str, dict[str, Any]],
     """How many times faster than each peer, on a logarithmic axis."""
     bars: list[tuple[str, float, int]] = []
     for name, row in load.items():
-        bars.append((f"load GloVe text {name}, over gensim", row["gensim / tlclassic, text"], 0))
-        bars.append((f"re-open store {name}, over its text", row["tlclassic text / store"], 2))
+        bars.append((f"load GloVe text {name}, over gensim", row["gensim / tlclassic, seconds"], 0))
+        bars.append((f"re-open store {name}, over its text", row["text / store, seconds"], 2))
     for row in pool.values():
         label = f"mean of {row['set']}, {row['words'] // 1000} k x {row['dim']}"
         bars.append((f"{label}, over gensim", row["gensim / tlclassic"], 0))

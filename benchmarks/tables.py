@@ -73,13 +73,19 @@ def loading() -> str:
     """Seconds, ratios and memory of opening vectors."""
     body = []
     for size, row in load("load")["rows"].items():
-        for reader in ("tlclassic text", "gensim text", "tlclassic store"):
-            seconds, peak = row[reader]["seconds"], row[reader]["peak_mb"]
-            shown = f"{seconds:.2f} s" if seconds >= 0.1 else f"{1000 * seconds:.1f} ms"
-            body.append([f"{size}, {row['text_bytes'] / 1e6:,.0f} MB", reader, shown, f"{peak:,.0f} MB"])
-        body.append([f"{size}", "gensim / tlclassic, text", f"{row['gensim / tlclassic, text']:,} ×", ""])
-        body.append([f"{size}", "text / store", f"{row['tlclassic text / store']:,} ×", ""])
-    return table(["file", "reader", "median", "peak memory of the process"], body)
+        for reader, measured in row["readers"].items():
+            shown = [
+                f"{value:.2f} s" if value >= 0.1 else f"{1000 * value:.1f} ms"
+                for value in (measured["seconds"], measured["cpu_seconds"])
+            ]
+            body.append(
+                [f"{size}, {row['text_bytes'] / 1e6:,.0f} MB", reader, *shown, f"{measured['peak_mb']:,.0f} MB"]
+            )
+        body += [
+            [size, ratio, f"{row[ratio + ', seconds']:,} ×", f"{row[ratio + ', cpu_seconds']:,} ×", ""]
+            for ratio in ("gensim / tlclassic", "text / store")
+        ]
+    return table(["file", "reader", "wall clock", "processor time", "peak memory of the process"], body)
 
 
 def pooling() -> str:
