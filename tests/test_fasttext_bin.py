@@ -11,8 +11,8 @@ import warnings
 import numpy as np
 import pytest
 
-from tlclassic.errors import InputError, RepairWarning, VectorFormatError
-from tlclassic.vectors import WordVectors, fasttext_bin, fasttext_matrix
+from tlclassic.errors import InputError, InvalidParameterError, RepairWarning, VectorFormatError
+from tlclassic.vectors import WordVectors, convert, fasttext_bin, fasttext_matrix
 
 WORDS = ["</s>", "the", "naïve", "日本語", "a", "😀", "don't", "ébène"]
 UNSEEN = ["unseen", "thee", "日本", "x", "étés", "", "😀😀", "two words"]
@@ -118,6 +118,21 @@ def test_policy_follows_the_model(options, oov):
     vectors = fasttext_bin.read(io.BytesIO(model_bytes(**options)))
     assert vectors.oov == oov
     assert (vectors.subwords is not None) == (oov == "subword")
+    if oov == "zero":
+        with pytest.raises(InvalidParameterError, match="oov='subword' needs vectors with sub-words"):
+            fasttext_bin.read(io.BytesIO(model_bytes(**options)), oov="subword")
+
+
+@pytest.mark.parametrize("oov", [None, "zero", "mean"])
+def test_converted_and_cached_with_the_policy_of_the_model(tmp_path, oov):
+    (tmp_path / "a.bin").write_bytes(model_bytes())
+    convert(tmp_path / "a.bin", tmp_path / "a.tlc", oov=oov)
+    expected = fasttext_bin.read(tmp_path / "a.bin")
+    assert WordVectors.load(tmp_path / "a.tlc").oov == (oov or "subword")
+    for _ in range(2):
+        cached = WordVectors.load(tmp_path / "a.bin", cache=tmp_path / "cache", oov=oov)
+        assert cached.oov == (oov or "subword")
+    np.testing.assert_array_equal(cached.lookup(UNSEEN, oov="subword"), expected.lookup(UNSEEN))
 
 
 @pytest.mark.parametrize("options", MODELS.values(), ids=MODELS)
@@ -187,7 +202,7 @@ def test_opened_by_content_plain_and_packed(tmp_path):
     (tmp_path / "b").write_bytes(gzip.compress(data))
     expected = fasttext_bin.read(io.BytesIO(data))
     for name in ("a.vec", "b"):
-        vectors = WordVectors.load(tmp_path / name, oov="subword")
+        vectors = WordVectors.load(tmp_path / name)
         assert vectors.digest == expected.digest
         np.testing.assert_array_equal(vectors["unseen"], expected["unseen"])
 
@@ -195,8 +210,9 @@ def test_opened_by_content_plain_and_packed(tmp_path):
 def test_kept_in_a_store(tmp_path):
     vectors = fasttext_bin.read(io.BytesIO(model_bytes(width=3, norms=True, pruned=PRUNED)))
     vectors.save(tmp_path / "vectors.tlc")
-    again = WordVectors.load(tmp_path / "vectors.tlc", oov="subword")
+    again = WordVectors.load(tmp_path / "vectors.tlc")
     assert again.digest == vectors.digest
+    assert again.oov == "subword"
     np.testing.assert_array_equal(again.lookup(UNSEEN), vectors.lookup(UNSEEN))
 
 

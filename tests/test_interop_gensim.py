@@ -88,7 +88,8 @@ def test_a_float64_or_strided_table_is_copied():
 
 
 def test_sub_words_are_shared_and_answer_for_unseen_words(fasttext):
-    vectors = WordVectors.from_gensim(fasttext.wv, oov="subword")
+    vectors = WordVectors.from_gensim(fasttext.wv)
+    assert (vectors.oov, WordVectors.from_gensim(fasttext, oov="mean").oov) == ("subword", "mean")
     assert np.shares_memory(vectors.subwords.table, fasttext.wv.vectors_ngrams)
     expected = [fasttext.wv[word] for word in UNSEEN]
     np.testing.assert_allclose(vectors.lookup(UNSEEN), expected, rtol=0, atol=1e-6)
@@ -101,7 +102,8 @@ def test_sub_words_are_shared_and_answer_for_unseen_words(fasttext):
 
 def test_fasttext_without_n_grams():
     model = FastText(TEXTS, vector_size=4, min_count=1, epochs=1, max_n=0, workers=1)
-    assert WordVectors.from_gensim(model).subwords is None
+    vectors = WordVectors.from_gensim(model)
+    assert (vectors.subwords, vectors.oov) == (None, "zero")
 
 
 def test_pruned_sub_words_are_refused():
@@ -127,7 +129,8 @@ def test_fasttext_saved_for_gensim(tmp_path, fasttext):
     vectors.save(tmp_path / "kv", format="gensim")
     keyed = FastTextKeyedVectors.load(str(tmp_path / "kv"))
     np.testing.assert_allclose([keyed[word] for word in UNSEEN], [fasttext.wv[word] for word in UNSEEN], atol=1e-6)
-    again = WordVectors.load(tmp_path / "kv", trust=True, oov="subword")
+    again = WordVectors.load(tmp_path / "kv", trust=True)
+    assert again.oov == "subword"
     assert again.digest == vectors.digest
 
 

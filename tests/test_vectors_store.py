@@ -54,9 +54,10 @@ def test_save_and_load(tmp_path, vectors, dtype, monkeypatch):
     verify(tmp_path / "v.tlc")
 
 
-def test_the_policy_is_the_callers(tmp_path, vectors):
+def test_the_policy_is_the_stores_own_or_the_callers(tmp_path, vectors):
     vectors.save(tmp_path / "v.tlc")
-    assert WordVectors.load(tmp_path / "v.tlc").oov == "zero"
+    assert WordVectors.load(tmp_path / "v.tlc").oov == "lower"
+    assert WordVectors.load(tmp_path / "v.tlc", oov="zero").oov == "zero"
     assert WordVectors.load(tmp_path / "v.tlc", oov="mean").oov == "mean"
 
 

@@ -22,7 +22,7 @@ __all__ = ["CACHED_FORMATS", "cache_folder", "load_cached"]
 #: Formats of one file that is slow to read; the others open at once, or lie in several files, or need trust each time.
 CACHED_FORMATS = ("glove", "word2vec", "word2vec-binary", "fasttext")
 #: Counts up when a reader begins to read the same file differently.
-READER_VERSION = 1
+READER_VERSION = 2
 
 
 def cache_folder() -> Path:
@@ -41,7 +41,7 @@ def load_cached(
     member: str | None,
     trust: bool,
     limit: int | None,
-    oov: str,
+    oov: str | None,
 ) -> WordVectors:
     """See ``cache`` in :meth:`WordVectors.load`."""
     found = None if os.path.isdir(source) else _find(source, cache, format, member, limit)
@@ -53,7 +53,7 @@ def load_cached(
     path, identity = found
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        convert_as(source, path, identity, known, None, member, trust, limit, "zero")
+        convert_as(source, path, identity, known, None, member, trust, limit, None)
         return open_store(path, oov=oov)
     except (OSError, InputError) as error:
         # The source's own errors come again below; what is left is a folder or disk that cannot be written.
@@ -97,7 +97,7 @@ def _folder(cache: bool | str | os.PathLike[str], real: str) -> Path:
     return Path(real).parent if cache == "beside" else Path(os.fspath(cache))
 
 
-def _open_fresh(path: Path, identity: dict[str, Any], oov: str) -> WordVectors | None:
+def _open_fresh(path: Path, identity: dict[str, Any], oov: str | None) -> WordVectors | None:
     """The store at ``path`` if it is whole and of this very source."""
     if not path.is_file():
         return None

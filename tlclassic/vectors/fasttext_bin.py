@@ -33,7 +33,7 @@ from tlclassic.vectors.interop import as_format_error
 from tlclassic.vectors.making import from_blob
 from tlclassic.vectors.source import ByteStream, Source
 from tlclassic.vectors.subword import SubwordTable
-from tlclassic.vectors.wordvectors import WordVectors
+from tlclassic.vectors.wordvectors import WordVectors, own_policy
 
 __all__ = ["MAGIC", "read"]
 
@@ -50,7 +50,7 @@ def read(
     *,
     name: str | None = None,
     limit: int | None = None,
-    oov: str = "subword",
+    oov: str | None = None,
 ) -> WordVectors:
     """Word vectors with sub-words from a fastText model.
 
@@ -65,13 +65,15 @@ def read(
         What errors call a stream.
     limit : int, optional
         Only the first ``limit`` words (the most frequent); the sub-words are complete.
-    oov : {"subword", "zero", "lower", "mean"}
-        "subword" becomes "zero" where the model has no character n-grams: fastText gives zeros there too.
+    oov : {"subword", "zero", "lower", "mean"}, optional
+        Default: "subword", and "zero" where the model has no character n-grams (fastText gives zeros there too).
 
     Raises
     ------
     VectorFormatError
         When the file is no fastText model, truncated, or its parts do not fit together; says what was being read.
+    InvalidParameterError
+        For ``oov="subword"`` when the model has no character n-grams.
     """
     if isinstance(source, Source) and source.packing is not None:
         with source.open() as unpacked:
@@ -93,7 +95,7 @@ def read(
         table = own if subwords is None else _average(own, subwords, blob, offsets)
         blob, offsets = _repair(stream.name, words.raw[:keep], blob, offsets)
     counts = np.array(words.counts[:keep], dtype=np.int64)
-    policy = "zero" if oov == "subword" and subwords is None else oov
+    policy = own_policy(subwords) if oov is None else oov
     with as_format_error(stream.name):
         vectors = from_blob(blob, offsets, table, counts=counts, subwords=subwords)
     return vectors.with_oov(policy)

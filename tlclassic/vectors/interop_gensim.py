@@ -16,18 +16,18 @@ from tlclassic.vectors.fasttext_matrix import allocate
 from tlclassic.vectors.interop import float32_table
 from tlclassic.vectors.making import from_arrays, head
 from tlclassic.vectors.subword import SubwordTable
-from tlclassic.vectors.wordvectors import WordVectors
+from tlclassic.vectors.wordvectors import WordVectors, own_policy
 
 __all__ = ["from_gensim", "own_rows", "read", "save", "to_gensim"]
 
 _BATCH = 4096
 
 
-def from_gensim(keyed_vectors: Any, *, oov: str = "zero") -> WordVectors:
+def from_gensim(keyed_vectors: Any, *, oov: str | None = None) -> WordVectors:
     """Word vectors from a gensim ``KeyedVectors``, or from a model that has one as ``wv``.
 
     A float32 and C-contiguous table is shared: do not train the model on while the vectors are in use. Counts are
-    kept, and so are the n-grams of ``FastTextKeyedVectors``. The counts that gensim gives to words of a file without
+    kept, and so are the n-grams of ``FastTextKeyedVectors``, which make ``oov`` "subword" by default. The counts that gensim gives to words of a file without
     any (n, n - 1, ..., 1) are not counts and are left out.
 
     Raises
@@ -42,7 +42,9 @@ def from_gensim(keyed_vectors: Any, *, oov: str = "zero") -> WordVectors:
         )
     words = list(keyed.index_to_key)
     counts = _counts(keyed.expandos.get("count"), len(words))
-    return from_arrays(words, keyed.vectors, counts=counts, subwords=_subwords(keyed), oov=oov)
+    subwords = _subwords(keyed)
+    policy = own_policy(subwords) if oov is None else oov
+    return from_arrays(words, keyed.vectors, counts=counts, subwords=subwords, oov=policy)
 
 
 def _counts(counts: NDArray[Any] | None, n: int) -> NDArray[np.int64] | None:
@@ -111,7 +113,7 @@ def own_rows(vectors: WordVectors, subwords: SubwordTable) -> NDArray[np.float32
     return own
 
 
-def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str = "zero") -> WordVectors:
+def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str | None = None) -> WordVectors:
     """Word vectors from a file that gensim saved: ``KeyedVectors``, ``Word2Vec``, ``FastText``.
 
     The file is a pickle, and opening a pickle runs the code that is in it: the caller must have been told that it can
@@ -137,7 +139,7 @@ def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str = "
             path=path,
             remedy="Give a file that KeyedVectors.save wrote",
         ) from error
-    vectors = vectors.with_oov(oov)
+    vectors = vectors if oov is None else vectors.with_oov(oov)
     return vectors if limit is None else head(vectors, limit)
 
 

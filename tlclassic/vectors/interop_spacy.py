@@ -97,7 +97,7 @@ def to_spacy(vectors: WordVectors, nlp_or_vocab: Any = None) -> Any:
     return vocab
 
 
-def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str = "zero") -> WordVectors:
+def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str | None = None) -> WordVectors:
     """Word vectors from a spaCy pipeline, vocab or vectors folder, or from the file ``vectors`` in one.
 
     The table is mapped where it can be shared as it is.
@@ -120,7 +120,7 @@ def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str = "
         strings.add(word)
     with as_format_error(folder):
         vectors = _from_parts(data, key2row, strings, str(folder), "zero")
-    vectors = vectors.with_oov(oov)
+    vectors = vectors if oov is None else vectors.with_oov(oov)
     return vectors if limit is None else head(vectors, limit)
 
 

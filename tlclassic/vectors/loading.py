@@ -16,7 +16,7 @@ from tlclassic.vectors.making import head, make_index
 from tlclassic.vectors.source import Source, open_source
 from tlclassic.vectors.streaming import Chunk, VectorReader
 from tlclassic.vectors.words import Words
-from tlclassic.vectors.wordvectors import OOV_POLICIES, WordVectors, check_oov
+from tlclassic.vectors.wordvectors import OOV_POLICIES, WordVectors, check_oov, own_policy
 
 __all__ = ["STREAMED_FORMATS", "Deduplicator", "load", "open_reader", "read_plainly"]
 
@@ -32,14 +32,15 @@ def load(
     cache: bool | str | os.PathLike[str] | None = None,
     trust: bool = False,
     limit: int | None = None,
-    oov: str = "zero",
+    oov: str | None = None,
 ) -> WordVectors:
     """See :meth:`WordVectors.load`."""
     if format is not None:
         check_choice("format", format, FORMATS)
     if limit is not None:
         check_integer("limit", limit, low=1)
-    check_choice("oov", oov, OOV_POLICIES)
+    if oov is not None:
+        check_choice("oov", oov, OOV_POLICIES)
     if cache is not None and cache is not False:
         from tlclassic.vectors.cache import load_cached
 
@@ -49,10 +50,11 @@ def load(
 
 
 def read_plainly(
-    source: str | os.PathLike[str], format: str, *, member: str | None, trust: bool, limit: int | None, oov: str
+    source: str | os.PathLike[str], format: str, *, member: str | None, trust: bool, limit: int | None, oov: str | None
 ) -> WordVectors:
     """Read ``source`` in a known format, without a cache."""
     if format in STREAMED_FORMATS:
+        oov = own_policy(None) if oov is None else oov
         check_oov(oov, None)
         return _collect(open_reader(open_source(source, member), format, limit), oov)
     if format == "store":
@@ -64,7 +66,7 @@ def read_plainly(
 
 
 def _read_whole(
-    source: str | os.PathLike[str], format: str, *, member: str | None, trust: bool, limit: int | None, oov: str
+    source: str | os.PathLike[str], format: str, *, member: str | None, trust: bool, limit: int | None, oov: str | None
 ) -> WordVectors:
     """The formats that are read in one piece, each by its own module."""
     if format == "fasttext":

@@ -31,7 +31,7 @@ __all__ = ["read", "read_tokenizer"]
 _TABLES = ("embeddings", "embedding.weight")
 
 
-def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str = "zero") -> WordVectors:
+def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str | None = None) -> WordVectors:
     """Word vectors from a static-model folder, or from the ``.safetensors`` file in one; words are tokens, by number.
 
     A float32 or float16 table without weights and mapping is mapped and not read. The int8 tables of model2vec come
@@ -64,7 +64,7 @@ def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str = "
         weights = weights[ids].astype(np.float32)
     with as_format_error(model):
         vectors = _weighted(list(tokens.values()), picked, weights)
-    vectors = vectors.with_oov(oov)
+    vectors = vectors if oov is None else vectors.with_oov(oov)
     return vectors if limit is None else head(vectors, limit)
 
 

@@ -18,7 +18,7 @@ from tlclassic.vectors.detect import FORMATS, detect_format
 from tlclassic.vectors.making import encode_rows
 from tlclassic.vectors.source import open_source
 from tlclassic.vectors.state import Digest, state_metadata
-from tlclassic.vectors.wordvectors import WordVectors, check_oov
+from tlclassic.vectors.wordvectors import WordVectors, check_oov, own_policy
 
 __all__ = ["KIND", "convert", "open_store", "verify", "write_store"]
 
@@ -112,7 +112,7 @@ def convert(
     member: str | None = None,
     trust: bool = False,
     limit: int | None = None,
-    oov: str = "zero",
+    oov: str | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Make a store of any vector file or folder.
@@ -122,7 +122,7 @@ def convert(
     Parameters
     ----------
     source, format, member, trust, limit, oov
-        As for :meth:`WordVectors.load`; ``oov`` becomes the store's own policy.
+        As for :meth:`WordVectors.load`; ``oov`` becomes the store's own policy (default: the source's).
     out : path-like
         The store; appears whole or not at all, and may replace ``source``.
     dtype : {"float32", "float16", "int8"}, optional
@@ -169,7 +169,7 @@ def convert_as(
     member: str | None,
     trust: bool,
     limit: int | None,
-    oov: str,
+    oov: str | None,
     progress: Progress | None = None,
 ) -> None:
     """:func:`convert` with the format known and the source's identity given."""
@@ -179,6 +179,7 @@ def convert_as(
         vectors = read_plainly(source, format, member=member, trust=trust, limit=limit, oov=oov)
         write_store(vectors, out, dtype=dtype, source=identity, progress=progress)
         return
+    oov = own_policy(None) if oov is None else oov
     check_oov(oov, None)
     reader = open_reader(open_source(source, member), format, limit)
     unique = Deduplicator(reader)

@@ -130,7 +130,7 @@ class WordVectors(Queries):
         cache: bool | str | os.PathLike[str] | None = None,
         trust: bool = False,
         limit: int | None = None,
-        oov: str = "zero",
+        oov: str | None = None,
     ) -> WordVectors:
         """Word vectors from a file or folder, in any format of :data:`tlclassic.vectors.FORMATS`.
 
@@ -150,7 +150,9 @@ class WordVectors(Queries):
             Allow a format that can run code on load (gensim's own files are pickles).
         limit : int, optional
             Read only the first ``limit`` words.
-        oov : {"zero", "subword", "lower", "mean"}
+        oov : {"zero", "subword", "lower", "mean"}, optional
+            Default: the source's own policy. That is the saved one of a store, "subword" where the source has
+            character n-grams (fastText), else "zero".
 
         Raises
         ------
@@ -158,14 +160,19 @@ class WordVectors(Queries):
             When the file is in no known format or damaged; names the line.
         UnsafeFormatError
             For a pickle without ``trust=True``.
+        InvalidParameterError
+            For ``oov="subword"`` when the source has no sub-words.
         """
         from tlclassic.vectors.loading import load
 
         return load(source, format=format, member=member, cache=cache, trust=trust, limit=limit, oov=oov)
 
     @classmethod
-    def from_gensim(cls, keyed_vectors: Any, *, oov: str = "zero") -> WordVectors:
-        """Word vectors from a gensim ``KeyedVectors``; its table is shared where it is float32 and C-contiguous."""
+    def from_gensim(cls, keyed_vectors: Any, *, oov: str | None = None) -> WordVectors:
+        """Word vectors from a gensim ``KeyedVectors``; its table is shared where it is float32 and C-contiguous.
+
+        ``oov`` is by default "subword" for ``FastTextKeyedVectors`` with n-grams, else "zero".
+        """
         from tlclassic.vectors.interop_gensim import from_gensim
 
         return from_gensim(keyed_vectors, oov=oov)
@@ -423,6 +430,11 @@ def check_oov(oov: str, subwords: object) -> None:
             "oov='subword' needs vectors with sub-words (a fastText .bin file); these have none. "
             "Choose 'zero', 'lower' or 'mean'."
         )
+
+
+def own_policy(subwords: object) -> str:
+    """The policy of a source that names none."""
+    return "zero" if subwords is None else "subword"
 
 
 def _check_words(words: Sequence[str]) -> Sequence[str]:
