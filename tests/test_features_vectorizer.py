@@ -132,7 +132,7 @@ def test_what_is_learnt():
         ({"pooling": "power", "powers": (-1,)}, "got -1"),
         ({"pooling": "power", "powers": ("2",)}, "got '2'"),
         ({"pooling": "power", "powers": ()}, "powers must be a list of powers"),
-        ({"unknown": "skip"}, "unknown must be one of 'ignore', 'zero', 'subword', 'mean'; got 'skip'"),
+        ({"unknown": "skip"}, "unknown must be one of 'auto', 'ignore', 'zero', 'subword', 'mean'; got 'skip'"),
         ({"unknown": "subword"}, "unknown='subword' needs vectors with sub-words"),
         ({"counts": 5}, "counts must be one of 'train', 'rank', 'vectors', a path or a dict"),
         ({"pooling": "sif", "counts": "vectors"}, "counts='vectors' needs vectors that were saved with word counts"),
@@ -219,6 +219,31 @@ def test_threads_share_one_vectorizer():
 # -- saving ----------------------------------------------------------------------------------------------------------
 
 
+def _with_subwords(oov):
+    from tlclassic.vectors.subword import SubwordTable
+
+    subwords = SubwordTable(np.ones((3, 7), np.float32), min_n=2, max_n=3, bucket=3)
+    return WordVectors.from_arrays(WORDS, np.eye(7, dtype=np.float32), subwords=subwords, oov=oov)
+
+
+@pytest.mark.parametrize(
+    ("oov", "expected"), [("zero", "ignore"), ("lower", "ignore"), ("mean", "mean"), ("subword", "subword")]
+)
+def test_unknown_words_follow_the_vectors(oov, expected):
+    vectors = _with_subwords(oov)
+    vectorizer = EmbeddingVectorizer(vectors)
+    result = vectorizer.fit_transform(["xyzzy good", *TEXTS])
+    assert (vectorizer.unknown, vectorizer.unknown_) == ("auto", expected)
+    named = EmbeddingVectorizer(vectors, unknown=expected).fit(TEXTS)
+    assert named.transform(["xyzzy good"]).tobytes() == result[:1].tobytes()
+    metadata, arrays = vectorizer.to_state()
+    # The choice is kept even where the vectors given back have another policy.
+    restored = EmbeddingVectorizer.from_state(metadata, arrays, vectors=vectors.with_oov("zero"))
+    assert (restored.unknown, restored.unknown_) == ("auto", expected)
+    assert restored.transform(["xyzzy good"]).tobytes() == result[:1].tobytes()
+    assert EmbeddingVectorizer(vectors, unknown="zero").fit(TEXTS).unknown_ == "zero"
+
+
 def test_a_function_cannot_be_saved():
     vectorizer = EmbeddingVectorizer(VECTORS, tokenizer=str.split).fit(TEXTS)
     with pytest.raises(InvalidParameterError, match="must be one that can be saved; got the function"):
@@ -250,6 +275,8 @@ def test_vectors_without_a_store_cannot_be_left_out():
         (lambda metadata, arrays: metadata.pop("params"), "incomplete"),
         (lambda metadata, arrays: metadata["params"].update(pooling="median"), "wrong parameter: pooling"),
         (lambda metadata, arrays: metadata["params"].update(pooling={"float": "x"}), "wrong parameter|incomplete"),
+        (lambda metadata, arrays: metadata.update(unknown="auto"), "wrong parameter: unknown must be one of 'ignore'"),
+        (lambda metadata, arrays: metadata.update(unknown="subword"), "wrong parameter: .* needs vectors with sub-words"),
         (lambda metadata, arrays: arrays.pop("weights/sif"), "incomplete"),
         (lambda metadata, arrays: arrays.update({"weights/sif": np.ones(3, np.float32)}), r"shape \(3,\)"),
         (lambda metadata, arrays: arrays.update({"components/sif": np.ones((1, 3))}), r"expected \(k, 7\)"),

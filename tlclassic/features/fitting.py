@@ -15,10 +15,20 @@ from tlclassic.features.counts import WordProbabilities, counts_of_rows, read_co
 from tlclassic.features.poolings import Block
 from tlclassic.features.tokens import Tokens, is_cased
 
-__all__ = ["COUNTS", "check_support", "weights_of_unknown", "with_unknown", "word_weights"]
+__all__ = ["COUNTS", "UNKNOWN", "check_support", "choose_unknown", "weights_of_unknown", "with_unknown", "word_weights"]
 
 #: The values of ``counts`` that name a source; any other string is a path.
 COUNTS = ("train", "rank", "vectors")
+#: What an unknown word can be.
+UNKNOWN = ("ignore", "zero", "subword", "mean")
+
+
+def choose_unknown(unknown: str, vectors: Any) -> str:
+    """What an unknown word is: ``"auto"`` follows the vectors' own policy, where it gives every word a vector."""
+    if unknown != "auto":
+        return unknown
+    # A policy "lower" is what lower_fallback does; zeros would only dilute a mean.
+    return str(vectors.oov) if vectors.oov in ("subword", "mean") else "ignore"
 
 
 def check_support(vectors: Any, unknown: str, counts: object, blocks: Sequence[Block]) -> None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlclassic._validate import check_choice
 from tlclassic.errors import ArtifactError, CorruptArtifactError, InputError, InvalidParameterError, MissingExtraError
+from tlclassic.features import fitting
 from tlclassic.features.components import checked_components
 from tlclassic.features.poolings import resolve_poolings
 from tlclassic.text import tokenizer_from_dict
@@ -30,6 +32,7 @@ def to_state(vectorizer: EmbeddingVectorizer, include_vectors: bool) -> tuple[di
     metadata: dict[str, Any] = {
         "params": {name: _encode(getattr(vectorizer, name)) for name in _PLAIN},
         "tokenizer": vectorizer.tokenizer_.to_dict(),
+        "unknown": vectorizer.unknown_,
         "tokenizer_is_auto": isinstance(vectorizer.tokenizer, str),
         "counts": _encode_counts(vectorizer.counts, arrays),
         "vectors": _encode_vectors(vectorizer.vectors_, include_vectors, arrays),
@@ -45,7 +48,7 @@ def to_state(vectorizer: EmbeddingVectorizer, include_vectors: bool) -> tuple[di
 
 def from_state(
     metadata: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], vectors: WordVectors | None
-) -> tuple[dict[str, Any], Any, dict[str, dict[str, Any]]]:
+) -> tuple[dict[str, Any], Any, dict[str, Any]]:
     """The constructor's parameters, the tokeniser, and the learnt attributes by name."""
     try:
         params = {name: _decode(metadata["params"][name]) for name in _PLAIN}
@@ -53,7 +56,10 @@ def from_state(
         params["tokenizer"] = "auto" if metadata["tokenizer_is_auto"] else tokenizer
         params["counts"] = _decode_counts(metadata["counts"], arrays)
         params["vectors"] = _decode_vectors(metadata["vectors"], arrays, vectors)
-        learnt = _decode_learnt(params, metadata["unknown_weights"], arrays)
+        learnt: dict[str, Any] = {"unknown_": metadata["unknown"]}
+        check_choice("unknown", learnt["unknown_"], fitting.UNKNOWN)
+        fitting.check_support(params["vectors"], learnt["unknown_"], params["counts"], ())
+        learnt |= _decode_learnt(params, metadata["unknown_weights"], arrays)
     except (ArtifactError, MissingExtraError, InputError):
         raise
     except InvalidParameterError as error:
@@ -126,15 +132,17 @@ def _encode_vectors(vectors: WordVectors, include: bool, arrays: dict[str, NDArr
 def _decode_vectors(
     facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], given: WordVectors | None
 ) -> WordVectors:
-    if "state" in facts:
+    embedded = facts.get("state")
+    if embedded is not None and given is None:
         prefix = "vectors/"
         blocks = {name.removeprefix(prefix): arrays[name] for name in arrays if name.startswith(prefix)}
-        return WordVectors.from_state(facts["state"], blocks)
+        return WordVectors.from_state(embedded, blocks)
+    expected = (embedded or facts)["digest"]
     vectors = WordVectors.load(facts["path"], oov=facts["oov"]) if given is None else given
-    if vectors.digest != facts["digest"]:
+    if vectors.digest != expected:
         raise ArtifactError(
-            f"{facts['path']}: these are not the word vectors that the model was trained on (digest "
-            f"{vectors.digest[:12]}, expected {facts['digest'][:12]}). Put the right store there, or train again."
+            f"{vectors.path or 'vectors'}: these are not the word vectors that the model was trained on (digest "
+            f"{vectors.digest[:12]}, expected {expected[:12]}). Put the right store there, or train again."
         )
     return vectors
 

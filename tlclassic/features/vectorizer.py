@@ -22,7 +22,7 @@ from tlclassic.vectors import WordVectors
 
 __all__ = ["EmbeddingVectorizer"]
 
-UNKNOWN = ("ignore", "zero", "subword", "mean")
+UNKNOWN = ("auto", *fitting.UNKNOWN)
 _POOL = load("pool")
 
 
@@ -51,9 +51,10 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
         "!" and "?" if it knows one of them. See :func:`tlclassic.text.as_tokenizer` for what else is taken.
     lower_fallback : bool, default True
         Look a token up in lower case where it is unknown as it stands.
-    unknown : {"ignore", "zero", "subword", "mean"}, default "ignore"
+    unknown : {"auto", "ignore", "zero", "subword", "mean"}, default "auto"
         What an unknown word is: nothing; a zero vector, which counts in the mean; its sub-word vector (fastText
-        vectors only); the mean of all vectors.
+        vectors only); the mean of all vectors. "auto" is "subword" or "mean" where that is the vectors' own policy
+        (``vectors.oov``), else "ignore".
     counts : "train", "rank", "vectors", path-like or dict, default "train"
         Where "sif" and "usif" take p(w) from: the training texts; the row, by Zipf's law (for vectors sorted by
         frequency); the counts that came with the vectors; a file of "word count" lines (:func:`read_counts`); a dict
@@ -73,6 +74,8 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
     vectors_ : WordVectors
     tokenizer_ : Tokenizer or the like
         The tokeniser in use.
+    unknown_ : {"ignore", "zero", "subword", "mean"}
+        What ``unknown`` came to.
     n_features_out_ : int
     weights_ : dict of str to float32 array of shape (n_words,)
         Per weighted pooling, the weight of each row of the vectors.
@@ -99,7 +102,7 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
         pooling: str | Sequence[str] = "mean",
         tokenizer: Any = "auto",
         lower_fallback: bool = True,
-        unknown: str = "ignore",
+        unknown: str = "auto",
         counts: str | os.PathLike[str] | Mapping[str, float] = "train",
         a: float = 1e-3,
         n_components: int | None = None,
@@ -161,7 +164,9 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
         if not len(texts):
             raise InvalidParameterError("X must hold at least one text to fit on; got none.")
         vectors = self.vectors if isinstance(self.vectors, WordVectors) else WordVectors.load(self.vectors)
-        fitting.check_support(vectors, self.unknown, self.counts, blocks)
+        unknown = fitting.choose_unknown(self.unknown, vectors)
+        fitting.check_support(vectors, unknown, self.counts, blocks)
+        self.unknown_ = unknown
         self._set_up(vectors, choose_tokenizer(self.tokenizer, vectors), blocks)
         return texts
 
@@ -222,14 +227,14 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
         return result
 
     def _look_up(self, texts: Sequence[str]) -> Tokens:
-        subword = self.unknown == "subword"
+        subword = self.unknown_ == "subword"
         return look_up(self.tokenizer_, texts, self.vectors_, lower_fallback=self.lower_fallback, unknown=subword)
 
     def _pool(self, tokens: Tokens, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Weighted and pooled, common components still in."""
         if out is None:
             out = np.empty((len(tokens), self.n_features_out_), dtype=np.float32)
-        rows, extra = fitting.with_unknown(tokens, self.vectors_, self.unknown)
+        rows, extra = fitting.with_unknown(tokens, self.vectors_, self.unknown_)
         ops = [self._op(block, extra) for block in self._blocks]
         _POOL.pool(self.vectors_.table, rows, tokens.indptr, ops, out, scales=self.vectors_.scales, extra=extra)
         return out
@@ -244,7 +249,7 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
             self.weights_.get(block.name),
             fitting.weights_of_unknown(block, weight, extra),
             "weight" if by_weight else "count",
-            (weight if by_weight else 1.0) if self.unknown == "zero" else 0.0,
+            (weight if by_weight else 1.0) if self.unknown_ == "zero" else 0.0,
         )
 
     def _finish(self, part: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -329,7 +334,7 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
         return cls._restored(*state.from_state(metadata, arrays, vectors))
 
     @classmethod
-    def _restored(cls, params: dict[str, Any], tokenizer: Any, learnt: Mapping[str, dict[str, Any]]) -> Self:
+    def _restored(cls, params: dict[str, Any], tokenizer: Any, learnt: Mapping[str, Any]) -> Self:
         self = cls(**params)
         self._set_up(params["vectors"], tokenizer, self._check_parameters())
         for name, values in learnt.items():
