@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 import csv
-import importlib.metadata
 import json
 import os
-import platform
 from pathlib import Path
 from typing import Any
 
-
-def environment():
-    packages = ("tlclassic", "numpy", "scipy", "scikit-learn", "gensim", "model2vec", "fasttext", "tokenizers")
-    versions = {}
-    for name in packages:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = None
-    return {"python": platform.python_version(), "versions": versions}
-
+from tlclassic.evaluation import environment
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
 RESULTS = Path(__file__).resolve().parent / "results"
