@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
-import os
+import json
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,19 @@ def _run(candidate: Callable[[], Any]) -> tuple[float, float]:
             gc.enable()
 
 
+# Only wait4 gives the usage of this very child.
+_LAUNCHER = """
+import os, sys, time
+null = os.open(os.devnull, os.O_RDWR)
+silent = [(os.POSIX_SPAWN_DUP2, null, number) for number in (0, 1, 2)]
+start = time.perf_counter()
+child = os.posix_spawnp(sys.argv[1], sys.argv[1:], os.environ, file_actions=silent)
+_, status, usage = os.wait4(child, 0)
+wall = time.perf_counter() - start
+print([os.waitstatus_to_exitcode(status), wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss])
+"""
+
+
 @dataclass(frozen=True)
 class ProcessCost:
     """What one run of a command cost.
@@ -105,12 +119,10 @@ def process_cost(command: Sequence[str]) -> ProcessCost:
     InvalidParameterError
         When the command fails; the message has its exit status.
     """
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    # Only wait4 gives the usage of this very child; RUSAGE_CHILDREN holds the largest of all children so far.
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise InvalidParameterError(f"the command must succeed; {list(command)!r} ended with {process.returncode}.")
-    return ProcessCost(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    # A child begins with its parent's peak memory to its name, so a small process starts it and not this one.
+    launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, *command]
+    report = subprocess.run(launcher, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE).stdout
+    status, wall, cpu, peak = json.loads(report)
+    if status != 0:
+        raise InvalidParameterError(f"the command must succeed; {list(command)!r} ended with {status}.")
+    return ProcessCost(wall, cpu, peak * 1024)
