@@ -276,7 +276,10 @@ def test_vectors_without_a_store_cannot_be_left_out():
         (lambda metadata, arrays: metadata["params"].update(pooling="median"), "wrong parameter: pooling"),
         (lambda metadata, arrays: metadata["params"].update(pooling={"float": "x"}), "wrong parameter|incomplete"),
         (lambda metadata, arrays: metadata.update(unknown="auto"), "wrong parameter: unknown must be one of 'ignore'"),
-        (lambda metadata, arrays: metadata.update(unknown="subword"), "wrong parameter: .* needs vectors with sub-words"),
+        (
+            lambda metadata, arrays: metadata.update(unknown="subword"),
+            "wrong parameter: .* needs vectors with sub-words",
+        ),
         (lambda metadata, arrays: arrays.pop("weights/sif"), "incomplete"),
         (lambda metadata, arrays: arrays.update({"weights/sif": np.ones(3, np.float32)}), r"shape \(3,\)"),
         (lambda metadata, arrays: arrays.update({"components/sif": np.ones((1, 3))}), r"expected \(k, 7\)"),

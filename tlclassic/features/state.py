@@ -17,6 +17,7 @@ from tlclassic.features.components import checked_components
 from tlclassic.features.poolings import resolve_poolings
 from tlclassic.text import tokenizer_from_dict
 from tlclassic.vectors import WordVectors
+from tlclassic.vectors.store import open_store
 
 if TYPE_CHECKING:
     from tlclassic.features.vectorizer import EmbeddingVectorizer
@@ -122,11 +123,18 @@ def _encode_vectors(vectors: WordVectors, include: bool, arrays: dict[str, NDArr
         arrays.update({f"vectors/{name}": block for name, block in blocks.items()})
         return {"state": facts}
     if vectors.path is None:
+        place = "" if vectors.origin is None else f" but lie inside the model {vectors.origin.path}"
         raise InvalidParameterError(
-            "the vectors cannot be left out: they do not come from a store that could be opened again. Save them with "
-            "vectors.save(path) and open that, or keep them in the model."
+            f"the vectors cannot be left out: they do not come from a store that could be opened again{place}. Convert "
+            "them (tlclassic.vectors.convert, or vectors.save(path)), open that and train on it; or keep them in the "
+            "model."
         )
-    return {"path": os.path.abspath(vectors.path), "digest": vectors.digest, "oov": vectors.oov}
+    if open_store(vectors.path).digest != vectors.digest:
+        raise InvalidParameterError(
+            f"the vectors cannot be left out: {vectors.path} holds others by now (digest differs). Train again on what "
+            "is there, or keep the vectors in the model."
+        )
+    return {"path": vectors.path, "digest": vectors.digest, "oov": vectors.oov}
 
 
 def _decode_vectors(

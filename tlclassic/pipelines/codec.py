@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlclassic.errors import CorruptArtifactError, InvalidParameterError
+from tlclassic.pipelines.word_vectors import VectorsReader, VectorsWriter
 
 __all__ = ["PLAIN_ESTIMATORS", "Decoder", "Encoder"]
 
@@ -72,12 +73,17 @@ class Encoder:
         Called with an estimator that is in neither table and its place (a dotted name); gives its JSON node.
     own_options : dict
         Keyword arguments for the ``to_state`` of our own estimators.
+    vectors : VectorsWriter
+        Collects the word vectors.
     """
 
-    def __init__(self, fallback: Callable[[Any, str], dict[str, Any]], own_options: dict[str, Any]) -> None:
+    def __init__(
+        self, fallback: Callable[[Any, str], dict[str, Any]], own_options: dict[str, Any], vectors: VectorsWriter
+    ) -> None:
         self.arrays: dict[str, NDArray[Any]] = {}
         self._fallback = fallback
         self._own_options = own_options
+        self._vectors = vectors
 
     def estimator(self, estimator: Any, place: str) -> dict[str, Any]:
         """The JSON node of an estimator; ``place`` is its dotted name inside the pipeline, used in errors."""
@@ -90,6 +96,8 @@ class Encoder:
         if name := class_of(estimator, OWN_ESTIMATORS):
             options = self._own_options if name == "EmbeddingVectorizer" else {}
             metadata, arrays = estimator.to_state(**options)
+            if "vectors" in metadata:
+                metadata["vectors"] = self._vectors.take(metadata["vectors"], arrays)
             self.arrays.update({f"{place}/{key}": array for key, array in arrays.items()})
             return {_TAG: "own", "class": name, "state": metadata, "place": place}
         if name := class_of(estimator, PLAIN_ESTIMATORS):
@@ -160,6 +168,8 @@ class Decoder:
         The blocks.
     fallback : callable
         Called with the JSON node of an estimator that came from the encoder's fall-back.
+    vectors : VectorsReader
+        Gives the word vectors back.
     path : str
         For errors.
     """
@@ -168,10 +178,12 @@ class Decoder:
         self,
         arrays: Mapping[str, NDArray[Any]],
         fallback: Callable[[dict[str, Any]], Any],
+        vectors: VectorsReader,
         path: str,
     ) -> None:
         self._arrays = arrays
         self._fallback = fallback
+        self._vectors = vectors
         self._path = path
 
     def estimator(self, node: Any) -> Any:
@@ -188,7 +200,9 @@ class Decoder:
             cls = getattr(importlib.import_module(self._module(name, OWN_ESTIMATORS)), name)
             prefix = f"{place}/"
             arrays = {key[len(prefix) :]: self._arrays[key] for key in self._arrays if key.startswith(prefix)}
-            return cls.from_state(node["state"], arrays)
+            state = node["state"]
+            options = {"vectors": self._vectors.get(state["vectors"])} if "vectors" in state else {}
+            return cls.from_state(state, arrays, **options)
         if kind == "sklearn":
             return self._plain(node)
         if kind == "skops":

@@ -21,6 +21,7 @@ from tlclassic.errors import (
     UnsafeFormatError,
 )
 from tlclassic.pipelines.codec import Decoder, Encoder
+from tlclassic.pipelines.word_vectors import VectorsReader, VectorsWriter
 from tlclassic.storage import Artifact, ArtifactWriter
 
 __all__ = ["KIND", "load", "read_metadata", "save"]
@@ -74,17 +75,20 @@ def save(
     path : path-like
         An existing file is replaced.
     vectors : {"embed", "refer"}
-        Whether the word vectors are stored in the file, or only the path and digest of the store they came from.
+        Whether the word vectors are stored in the file (equal ones once), or only the path and digest of the store
+        they came from.
     metadata : dict, optional
         JSON-serialisable; given back by :func:`read_metadata`.
 
     Raises
     ------
     InvalidParameterError
-        When a part cannot be saved (a function, a type outside the allow-list); the part is named.
+        When a part cannot be saved (a function, a type outside the allow-list); the part is named. When
+        ``vectors="refer"`` and the vectors do not come from a store, or that has changed since.
     """
     check_choice("vectors", vectors, ("embed", "refer"))
-    encoder = Encoder(_encode_with_skops, {"include_vectors": vectors == "embed"})
+    word_vectors = VectorsWriter(path)
+    encoder = Encoder(_encode_with_skops, {"include_vectors": vectors == "embed"}, word_vectors)
     node = encoder.estimator(pipeline, "model")
     skops_blocks = _take_skops_blocks(node)
     with ArtifactWriter(path, kind=KIND) as writer:
@@ -93,14 +97,15 @@ def save(
                 "tlclassic": __version__,
                 "sklearn": require("sklearn", purpose="Saving a pipeline").__version__,
                 "user": metadata or {},
+                "vectors": word_vectors.metadata,
                 "model": node,
             }
         )
-        for name, array in {**encoder.arrays, **skops_blocks}.items():
+        for name, array in {**word_vectors.arrays, **encoder.arrays, **skops_blocks}.items():
             writer.add(name, array)
 
 
-def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence[str] = ()) -> Any:
+def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence[str] = (), vectors: Any = None) -> Any:
     """Open a pipeline saved by :func:`save`.
 
     Parameters
@@ -110,6 +115,9 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
         Check every block against its checksum first (about 1 GB/s). Without it, blocks above 1 MiB are mapped unread.
     trusted : sequence of str
         Further type names to accept inside a part stored with skops, on top of the allow-list.
+    vectors : path-like, WordVectors, or a list of those, optional
+        Where the stores are now that the model refers to (``save(..., vectors="refer")``). By default they are looked
+        for where they were, and beside the model; only a store with the same contents is taken.
 
     Returns
     -------
@@ -120,6 +128,8 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
     ------
     ForeignArtifactError, ArtifactVersionError, CorruptArtifactError
         Before anything is built.
+    ArtifactError
+        When a store that the model refers to is missing or has changed; says where it was looked for.
     UnsafeFormatError
         When a skops part holds types outside the allow-list and ``trusted``; they are named.
     """
@@ -135,13 +145,16 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
     def decode_with_skops(node: dict[str, Any]) -> Any:
         return _decode_with_skops(node, artifact, trusted)
 
-    decoder = Decoder(arrays, decode_with_skops, artifact.path)
+    word_vectors = VectorsReader(artifact, vectors)
+    decoder = Decoder(arrays, decode_with_skops, word_vectors, artifact.path)
     try:
-        return decoder.estimator(artifact.metadata["model"])
+        estimator = decoder.estimator(artifact.metadata["model"])
     except TlclassicError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise CorruptArtifactError(f"{artifact.path}: the model's description is malformed ({error!r}).") from error
+    word_vectors.check_given()
+    return estimator
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlclassic.errors import CorruptArtifactError
-from tlclassic.vectors.wordvectors import OOV_POLICIES, WordVectors
+from tlclassic.errors import CorruptArtifactError, InputError
+from tlclassic.storage import Artifact
+from tlclassic.vectors.wordvectors import OOV_POLICIES, Origin, WordVectors
 
-__all__ = ["Digest", "compute_digest", "from_state", "named_arrays", "reopen", "to_state"]
+__all__ = ["Digest", "compute_digest", "from_artifact", "from_state", "named_arrays", "reopen", "to_state"]
 
 _SUBWORDS = "subwords/"
 _DTYPES = {"table": ("float32", "float16", "int8"), "scales": ("float32",), "counts": ("int64",)}
@@ -87,7 +89,7 @@ def state_metadata(shape: tuple[int, int], dtype: Any, oov: str, digest: str, su
 
 
 def from_state(
-    metadata: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], *, origin: str | None = None
+    metadata: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], *, origin: Origin | None = None
 ) -> WordVectors:
     """See :meth:`WordVectors.from_state`."""
     from tlclassic.vectors.making import make_index
@@ -126,13 +128,48 @@ def _require(holds: object, what: str) -> None:
         raise CorruptArtifactError(f"the word vectors do not fit together: {what}.")
 
 
-def reopen(path: str, digest: str, oov: str) -> WordVectors:
-    """The store at ``path``, if it still holds the same vectors; what unpickling in a worker process calls."""
-    from tlclassic.vectors.store import open_store
+def from_artifact(artifact: Artifact, prefix: str = "") -> WordVectors:
+    """The vectors of a store, or those that lie in another container under ``prefix``; mapped.
 
-    vectors = open_store(path, oov=oov)
-    if vectors.digest != digest:
+    A container of another kind keeps their facts (:func:`to_state`) in its metadata under ``vectors``, by prefix.
+
+    Raises
+    ------
+    CorruptArtifactError
+        When there are none, or facts and arrays do not fit together; names the file.
+    """
+    try:
+        metadata = artifact.metadata["vectors"][prefix] if prefix else artifact.metadata
+        arrays = {name.removeprefix(prefix): artifact.array(name) for name in artifact.names if name.startswith(prefix)}
+        return from_state(metadata, arrays, origin=Origin(os.path.realpath(artifact.path), prefix))
+    except (KeyError, TypeError) as error:
+        raise CorruptArtifactError(f"{artifact.path}: holds no word vectors {prefix!r} ({error!r}).") from error
+    except CorruptArtifactError as error:
+        raise CorruptArtifactError(f"{artifact.path}: {error}") from error
+
+
+def reopen(path: str, prefix: str, digest: str, oov: str) -> WordVectors:
+    """The vectors in the file at ``path``, if they are still the same; what unpickling in a worker process calls.
+
+    Raises
+    ------
+    ArtifactError, InputError
+        When the file is gone, or holds other vectors by now.
+    """
+    try:
+        artifact = Artifact(path)
+        known = artifact.metadata["vectors"][prefix] if prefix else artifact.metadata
+        is_same = isinstance(known, dict) and known.get("digest") == digest
+    except InputError as error:
+        raise InputError(
+            "the word vectors were sent to this process by the path of their file, which cannot be read",
+            path=path,
+            remedy="Keep the file where it is for as long as processes use it",
+        ) from error
+    except (KeyError, TypeError):
+        is_same = False
+    if not is_same:
         raise CorruptArtifactError(
             f"{path}: the vectors changed after they were sent to this process. Load them again and retry."
         )
-    return vectors
+    return from_artifact(artifact, prefix).with_oov(oov)

@@ -17,7 +17,7 @@ from tlclassic.vectors import rows as _rows
 from tlclassic.vectors.detect import FORMATS, detect_format
 from tlclassic.vectors.making import encode_rows
 from tlclassic.vectors.source import open_source
-from tlclassic.vectors.state import Digest, state_metadata
+from tlclassic.vectors.state import Digest, from_artifact, state_metadata
 from tlclassic.vectors.wordvectors import WordVectors, check_oov, own_policy
 
 __all__ = ["KIND", "convert", "open_store", "verify", "write_store"]
@@ -43,12 +43,7 @@ def open_store(path: str | os.PathLike[str], *, oov: str | None = None) -> WordV
     ArtifactError
         When the file is no whole store; see :class:`tlclassic.storage.Artifact`.
     """
-    artifact = Artifact(path, kind=KIND)
-    try:
-        arrays = {name: artifact.array(name) for name in artifact.names}
-        vectors = WordVectors.from_state(artifact.metadata, arrays, origin=os.path.realpath(path))
-    except CorruptArtifactError as error:
-        raise CorruptArtifactError(f"{os.fspath(path)}: {error}") from error
+    vectors = from_artifact(Artifact(path, kind=KIND))
     return vectors if oov in (None, vectors.oov) else vectors.with_oov(str(oov))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tlclassic.kernels._index import WordIndex
     from tlclassic.vectors.subword import SubwordTable
 
-__all__ = ["OOV_POLICIES", "SAVE_FORMATS", "WordVectors"]
+__all__ = ["OOV_POLICIES", "SAVE_FORMATS", "Origin", "WordVectors"]
 
 #: What an unknown word gets.
 OOV_POLICIES = ("zero", "subword", "lower", "mean")
@@ -28,12 +28,19 @@ OOV_POLICIES = ("zero", "subword", "lower", "mean")
 SAVE_FORMATS = ("store", "glove", "word2vec", "word2vec-binary", "gensim", "spacy")
 
 
+class Origin(NamedTuple):
+    """Where mapped vectors lie: a file, and what the names of their blocks begin with (nothing in a store)."""
+
+    path: str
+    prefix: str = ""
+
+
 class WordVectors(Queries):
     """Word vectors: read-only, safe to share between threads, one copy per machine where they come from a store.
 
     Made by :meth:`load`, :meth:`from_arrays`, :meth:`from_gensim` or :meth:`from_spacy`; the constructor itself is
     not public. ``copy``, ``deepcopy`` and scikit-learn's ``clone`` give the same object; pickling one that was opened
-    from a store keeps the path and the digest, and reopens the file.
+    from a store or inside a saved model keeps the path and the digest, and reopens the file.
 
     Attributes
     ----------
@@ -72,7 +79,7 @@ class WordVectors(Queries):
         subwords: SubwordTable | None = None,
         oov: str = "zero",
         digest: str | None = None,
-        origin: str | None = None,
+        origin: Origin | None = None,
     ) -> None:
         check_oov(oov, subwords)
         self.index = index
@@ -198,9 +205,6 @@ class WordVectors(Queries):
 
     def with_oov(self, oov: str) -> WordVectors:
         """The same vectors, shared, with another answer for unknown words."""
-        return self._replace(oov=oov)
-
-    def _replace(self, *, oov: str) -> WordVectors:
         return WordVectors(
             self.index,
             self.table,
@@ -239,7 +243,12 @@ class WordVectors(Queries):
 
     @property
     def path(self) -> str | None:
-        """The store that the table is mapped from, if any."""
+        """The store that the table is mapped from, if any; :meth:`load` opens it again."""
+        return self._origin.path if self._origin is not None and not self._origin.prefix else None
+
+    @property
+    def origin(self) -> Origin | None:
+        """The file that the table is mapped from: a store, or a saved model and the prefix of its blocks."""
         return self._origin
 
     @property
@@ -383,7 +392,7 @@ class WordVectors(Queries):
 
     @classmethod
     def from_state(
-        cls, metadata: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], *, origin: str | None = None
+        cls, metadata: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], *, origin: Origin | None = None
     ) -> WordVectors:
         """The inverse of :meth:`to_state`; nothing is copied.
 
@@ -415,11 +424,11 @@ class WordVectors(Queries):
         from tlclassic.vectors import state
 
         if self._origin is not None:
-            return state.reopen, (self._origin, self.digest, self.oov)
+            return state.reopen, (*self._origin, self.digest, self.oov)
         return WordVectors.from_state, self.to_state()
 
     def __repr__(self) -> str:
-        path = f", path={self._origin!r}" if self._origin else ""
+        path = f", path={self._origin.path!r}" if self._origin else ""
         return f"WordVectors(n={len(self)}, dim={self.dim}, dtype={self.dtype}, oov={self.oov!r}{path})"
 
 
