@@ -123,6 +123,22 @@ def test_policy_follows_the_model(options, oov):
             fasttext_bin.read(io.BytesIO(model_bytes(**options)), oov="subword")
 
 
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 2**-11), ("int8", 1 / 254)])
+def test_a_smaller_dtype_holds_for_the_sub_words_too(tmp_path, dtype, tolerance):
+    (tmp_path / "a.bin").write_bytes(model_bytes())
+    exact = WordVectors.load(tmp_path / "a.bin")
+    convert(tmp_path / "a.bin", tmp_path / "a.tlc", dtype=dtype)
+    stored, quantised = WordVectors.load(tmp_path / "a.tlc"), exact.quantize(dtype)
+    assert stored.digest == quantised.digest
+    assert stored.table.dtype == stored.subwords.table.dtype == dtype
+    allowed = tolerance * max(np.abs(exact.table).max(), np.abs(exact.subwords.table).max()) * 1.001
+    np.testing.assert_allclose(stored.lookup([*WORDS, *UNSEEN]), exact.lookup([*WORDS, *UNSEEN]), rtol=0, atol=allowed)
+    assert np.abs(stored["unseen"]).max() > 10 * allowed
+    convert(tmp_path / "a.tlc", tmp_path / "b.tlc")
+    assert WordVectors.load(tmp_path / "b.tlc").digest == stored.digest
+    assert exact.quantize("float32").subwords is exact.subwords
+
+
 @pytest.mark.parametrize("oov", [None, "zero", "mean"])
 def test_converted_and_cached_with_the_policy_of_the_model(tmp_path, oov):
     (tmp_path / "a.bin").write_bytes(model_bytes())

@@ -219,6 +219,6 @@ def test_a_model_does_not_replace_the_store_it_refers_to(tmp_path, store):
     pipeline = train(WordVectors.load(store))
     (tmp_path / "link.tlc").symlink_to(store)
     for path in (store, tmp_path / "link.tlc"):
-        with pytest.raises(InvalidParameterError, match="would replace .*v.tlc, the store that it refers to"):
+        with pytest.raises(InvalidParameterError, match=r"would replace .*v\.tlc, the store that it refers to"):
             save(pipeline, path, vectors="refer")
     assert len(WordVectors.load(store)) == len(WORDS)

@@ -27,8 +27,8 @@ def from_gensim(keyed_vectors: Any, *, oov: str | None = None) -> WordVectors:
     """Word vectors from a gensim ``KeyedVectors``, or from a model that has one as ``wv``.
 
     A float32 and C-contiguous table is shared: do not train the model on while the vectors are in use. Counts are
-    kept, and so are the n-grams of ``FastTextKeyedVectors``, which make ``oov`` "subword" by default. The counts that gensim gives to words of a file without
-    any (n, n - 1, ..., 1) are not counts and are left out.
+    kept, and so are the n-grams of ``FastTextKeyedVectors``, which make ``oov`` "subword" by default. The counts that
+    gensim gives to words of a file without any (n, n - 1, ..., 1) are not counts and are left out.
 
     Raises
     ------

@@ -163,9 +163,8 @@ def quantize(vectors: WordVectors, dtype: str) -> WordVectors:
         table[start:end], row_scales = encode_rows(rows, dtype)
         if scales is not None and row_scales is not None:
             scales[start:end] = row_scales
-    return WordVectors(
-        vectors.index, table, scales=scales, counts=vectors.counts, subwords=vectors.subwords, oov=vectors.oov
-    )
+    subwords = None if vectors.subwords is None else vectors.subwords.quantize(dtype)
+    return WordVectors(vectors.index, table, scales=scales, counts=vectors.counts, subwords=subwords, oov=vectors.oov)
 
 
 def encode_rows(rows: NDArray[np.float32], dtype: str) -> tuple[NDArray[Any], NDArray[np.float32] | None]:

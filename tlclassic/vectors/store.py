@@ -77,12 +77,13 @@ def write_store(
     path : path-like
         May be the store that ``vectors`` are mapped from: the old file lives on for as long as it is mapped.
     dtype : {"float32", "float16", "int8"}, optional
-        Default: as it is.
+        For the words' and the sub-words' vectors. Default: as they are.
     source : dict, optional
         Where the vectors came from; kept in the metadata.
     progress : callable, optional
         Called with the number of rows written so far.
     """
+    subwords = vectors.subwords if vectors.subwords is None or dtype is None else vectors.subwords.quantize(dtype)
     dtype = dtype or str(vectors.dtype)
     with _StoreWriter(path, vectors.dim, dtype, source) as store:
         if dtype == str(vectors.dtype):
@@ -94,7 +95,7 @@ def write_store(
                     progress(start + len(rows))
         index = vectors.index
         store.finish(
-            index.words, index.offsets, index.slots, counts=vectors.counts, subwords=vectors.subwords, oov=vectors.oov
+            index.words, index.offsets, index.slots, counts=vectors.counts, subwords=subwords, oov=vectors.oov
         )
 
 
@@ -121,7 +122,7 @@ def convert(
     out : path-like
         The store; appears whole or not at all, and may replace ``source``.
     dtype : {"float32", "float16", "int8"}, optional
-        Default: the source's. int8 keeps one scale a row.
+        Default: the source's. int8 keeps one scale a row. The sub-words of a fastText model become the same.
     progress : callable, optional
         Called with the number of rows written so far.
 

@@ -155,6 +155,8 @@ class SubwordTable:
         from tlclassic.vectors.making import encode_rows
 
         check_choice("dtype", dtype, ("float32", "float16", "int8"))
+        if dtype == str(self.table.dtype):
+            return self
         table = allocate((len(self.table), self.dim), dtype)
         scales = np.empty(len(table), dtype=np.float32) if dtype == "int8" else None
         for start, rows in _rows.blocks(self.table, self.scales):

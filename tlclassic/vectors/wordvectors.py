@@ -354,6 +354,8 @@ class WordVectors(Queries):
     def quantize(self, dtype: str = "int8") -> WordVectors:
         """The same vectors as ``"float16"`` or ``"int8"`` (one scale a row: its largest magnitude / 127).
 
+        The sub-words' vectors too. ``"float32"`` decodes them all.
+
         Raises
         ------
         InvalidParameterError
