@@ -46,7 +46,8 @@ def binned(confidence: Floats, true: Bools) -> list[ReliabilityBin]:
     confidence : float64 array (n,)
     true : bool array (n,)
     """
-    place = np.clip(np.ceil(confidence * N_BINS).astype(np.int64) - 1, 0, N_BINS - 1)
+    # Against the very edges that the bins report: a product with N_BINS can round across one.
+    place = np.searchsorted(np.arange(1, N_BINS) / N_BINS, confidence, side="left")
     counts = np.bincount(place, minlength=N_BINS)
     below = np.maximum(counts, 1)
     confidences = np.bincount(place, weights=confidence, minlength=N_BINS) / below

@@ -39,8 +39,8 @@ class ClassScores:
 
 
 def is_multilabel(labels: Sequence[Any]) -> bool:
-    """Whether each item is a set of labels."""
-    return len(labels) > 0 and isinstance(labels[0], (list, tuple, set, frozenset))
+    """Whether each item of what `plain_labels` gave is a set of labels."""
+    return len(labels) > 0 and isinstance(labels[0], tuple)
 
 
 def plain_labels(name: str, labels: Iterable[Any]) -> list[Any]:
@@ -49,15 +49,26 @@ def plain_labels(name: str, labels: Iterable[Any]) -> list[Any]:
     Raises
     ------
     InvalidParameterError
-        For a label that is not a string, an integer or a boolean.
+        For a label that is not a string, an integer or a boolean; for labels beside lists of labels; for an array of
+        two dimensions, which would say the columns and not the labels.
     """
+    if isinstance(labels, (str, bytes)) or np.ndim(labels if isinstance(labels, np.ndarray) else []) != 1:
+        got = f"an array of shape {labels.shape}" if isinstance(labels, np.ndarray) else repr(labels)
+        raise InvalidParameterError(f"{name} must be a list of labels, or of lists of labels; got {got}.")
     items = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
-    return [_plain_label(name, place, item) for place, item in enumerate(items)]
+    plain = [_plain_item(name, place, item) for place, item in enumerate(items)]
+    if len({isinstance(item, tuple) for item in plain}) > 1:
+        raise InvalidParameterError(f"{name} must hold labels or lists of labels, not both.")
+    return plain
+
+
+def _plain_item(name: str, place: int, item: Any) -> Any:
+    if isinstance(item, (list, tuple, set, frozenset, np.ndarray)):
+        return tuple(_plain_label(name, place, part) for part in item)
+    return _plain_label(name, place, item)
 
 
 def _plain_label(name: str, place: int, item: Any) -> Any:
-    if isinstance(item, (list, tuple, set, frozenset, np.ndarray)):
-        return tuple(_plain_label(name, place, part) for part in item)
     item = item.item() if isinstance(item, np.generic) else item
     if not isinstance(item, (str, int)):
         raise InvalidParameterError(f"{name}[{place}] must be a string, an integer or a boolean; got {item!r}.")
@@ -70,16 +81,18 @@ def known_classes(classes: Sequence[Any], *seen: Iterable[Hashable]) -> tuple[li
     Raises
     ------
     InvalidParameterError
-        When the labels are of more than one type.
+        When a class is given twice, or the labels are of more than one type.
     """
-    given = set(classes)
-    new: set[Any] = set().union(*seen) - given
-    types = {type(label).__name__ for label in given | new}
+    # Types are asked of all labels and not of the set of them, where True and 1 are one.
+    parts = [classes, *map(list, seen)]
+    types = {kind.__name__ for part in parts for kind in set(map(type, part))}
     if len(types) > 1:
         raise InvalidParameterError(
             f"all labels must be of one type; got {', '.join(sorted(types))}. Convert the truth to the model's labels."
         )
-    extra = sorted(new)
+    if len(set(classes)) != len(classes):
+        raise InvalidParameterError(f"classes must be different; got {list(classes)!r}.")
+    extra: list[Any] = sorted(set().union(*parts[1:]) - set(classes))
     return [*classes, *extra], extra
 
 

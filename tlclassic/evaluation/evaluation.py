@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from itertools import chain
 from typing import Any
 
@@ -103,7 +103,7 @@ class Evaluation:
         result["accuracy_interval"] = list(self.accuracy_interval)
         result["classes"] = self.classes
         result["confusion"] = None if self.confusion is None else self.confusion.tolist()
-        return {**result, **(probabilities or {"log_loss": None, "brier": None, "expected_calibration_error": None})}
+        return {**result, **(probabilities or dict.fromkeys(spec.name for spec in fields(Probabilities)))}
 
     def __str__(self) -> str:
         from tlclassic.evaluation.table import evaluation_table
@@ -137,7 +137,8 @@ def evaluate_predictions(
     Raises
     ------
     InvalidParameterError
-        For lengths and shapes that do not fit, labels of mixed types, or probabilities outside [0, 1].
+        For lengths and shapes that do not fit, labels of mixed types, a class given twice, or probabilities outside
+        [0, 1] or (unless multi-label) not adding up to 1.
 
     Examples
     --------
@@ -155,8 +156,10 @@ def evaluate_predictions(
     if proba is not None and classes is None:
         raise InvalidParameterError("classes must be given with proba: they name its columns.")
     given = [] if classes is None else plain_labels("classes", classes)
-    table = None if proba is None else _check_proba(proba, len(truth), len(given))
+    if is_multilabel(given) or (classes is not None and not given):
+        raise InvalidParameterError(f"classes must be a list of at least one label; got {classes!r}.")
     several = is_multilabel(truth)
+    table = None if proba is None else _check_proba(proba, len(truth), len(given), one_of=not several)
     seen = (chain.from_iterable(truth), chain.from_iterable(predicted)) if several else (truth, predicted)
     names, unseen = known_classes(given, *seen)
     if table is not None and unseen:
@@ -165,13 +168,20 @@ def evaluate_predictions(
     return measure(truth, predicted, table, names, unseen if classes is not None else [])
 
 
-def _check_proba(proba: npt.ArrayLike, n: int, n_classes: int) -> npt.NDArray[np.float64]:
+def _check_proba(proba: npt.ArrayLike, n: int, n_classes: int, *, one_of: bool) -> npt.NDArray[np.float64]:
     table = np.asarray(proba, dtype=np.float64)
     if table.shape != (n, n_classes):
         raise InvalidParameterError(f"proba must have shape ({n}, {n_classes}) (texts, classes); got {table.shape}.")
     if not ((table >= -1e-6) & (table <= 1 + 1e-6)).all():
         raise InvalidParameterError(
             "proba must be between 0 and 1; got values outside. Pass probabilities, not scores."
+        )
+    total = table.sum(axis=1)
+    # A float16 softmax over many classes is off by up to about 5e-4.
+    if one_of and (far := np.abs(total - 1) > 1e-3).any():
+        row = int(far.argmax())
+        raise InvalidParameterError(
+            f"each row of proba must add up to 1, row {row} has {total[row]:.4g}. Pass probabilities, not scores."
         )
     return np.clip(table, 0.0, 1.0)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from tlclassic.evaluation.counting import ClassScores
+from tlclassic.evaluation.names import name_of, worst_first
 from tlclassic.evaluation.plots import confusion_map, reliability_diagram, score_bar
 from tlclassic.storage import atomic_write
 
@@ -36,7 +37,7 @@ body { margin: 0 auto; padding: 24px 16px 48px; max-width: 1040px; background: v
 h1 { font-size: 24px; margin: 0 0 4px; overflow-wrap: anywhere; } h2 { font-size: 17px; margin: 0 0 4px; }
 p { margin: 0 0 12px; color: var(--soft); max-width: 74ch; }
 section { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 16px; margin-top: 16px; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: 12px; margin-top: 16px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(146px, 1fr)); gap: 12px; margin-top: 16px; }
 .tile { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 10px 14px; }
 .tile b { display: block; font-size: 24px; font-weight: 600; font-variant-numeric: tabular-nums; }
 .tile span { color: var(--soft); font-size: 13px; display: block; }
@@ -44,7 +45,7 @@ section { background: var(--card); border: 1px solid var(--rule); border-radius:
 svg text { fill: var(--ink); font-family: system-ui, sans-serif; } svg text.axis { fill: var(--soft); }
 svg text.on { fill: var(--on); } .plain { fill: var(--plain); } .right { fill: var(--right); }
 .wrong { fill: var(--wrong); } .count { fill: var(--count); } .grid { stroke: var(--card); stroke-width: 1; }
-.tick { stroke: var(--soft); } .ideal { stroke: var(--soft); stroke-dasharray: 5 4; }
+.tick { stroke: var(--soft); } .ideal { stroke: var(--ink); stroke-opacity: 0.6; stroke-dasharray: 5 4; }
 .point { fill: var(--ink); stroke: var(--card); stroke-width: 1.5; } svg.bar { display: inline-block; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { text-align: right; padding: 3px 12px; border-bottom: 1px solid var(--rule); white-space: nowrap; }
@@ -64,7 +65,7 @@ def write_page(evaluation: Evaluation, path: str | os.PathLike[str], *, title: s
         + "\n</body></html>\n"
     )
     with atomic_write(path) as file:
-        # A label may hold half of a surrogate pair, which UTF-8 cannot.
+        # The title may hold half of a surrogate pair, which UTF-8 cannot.
         file.write(page.encode("utf-8", "replace"))
 
 
@@ -89,31 +90,30 @@ def _head(evaluation: Evaluation, title: str) -> str:
     kind = "labels" if evaluation.multilabel else "classes"
     told = f"{evaluation.n:,} texts, {len(evaluation.classes):,} {kind}."
     if evaluation.unseen_classes:
-        told += f" Unknown to the model: {', '.join(map(str, evaluation.unseen_classes))}."
+        told += f" Unknown to the model: {', '.join(map(name_of, evaluation.unseen_classes))}."
     return f'<h1>{escape(title)}</h1>\n<p>{escape(told)}</p>\n<div class="tiles">{drawn}</div>'
 
 
 def _confusion(evaluation: Evaluation) -> str:
     if evaluation.confusion is None:
         return ""
-    confusion, classes, told = _most_confused(evaluation.confusion, evaluation.classes)
+    kept, told = _most_confused(evaluation.confusion)
     told += (
         "Each row is a true class. Blue: found. Orange: taken for another class. The stronger, the larger the share "
+        "of the row. Pointing at a cell tells its count."
     )
-    told += "of the row; the cells hold counts, and pointing at one tells more."
-    drawn = confusion_map(confusion, classes)
+    confusion, support = evaluation.confusion[np.ix_(kept, kept)], evaluation.confusion.sum(axis=1)[kept]
+    drawn = confusion_map(confusion, [evaluation.classes[place] for place in kept], support)
     return f'<section><h2>Confusion matrix</h2><p>{escape(told)}</p><div class="scroll">{drawn}</div></section>'
 
 
-def _most_confused(
-    confusion: npt.NDArray[np.int64], classes: list[Any]
-) -> tuple[npt.NDArray[np.int64], list[Any], str]:
-    if len(classes) <= _MOST_CLASSES:
-        return confusion, classes, ""
+def _most_confused(confusion: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], str]:
+    """Places of the classes to show, and what to say when these are not all."""
+    if len(confusion) <= _MOST_CLASSES:
+        return np.arange(len(confusion)), ""
     wrong = confusion.sum(axis=0) + confusion.sum(axis=1) - 2 * np.diagonal(confusion)
     kept = np.sort(np.argsort(-wrong, kind="stable")[:_MOST_CLASSES])
-    told = f"The {_MOST_CLASSES} of {len(classes):,} classes with the most errors. "
-    return confusion[np.ix_(kept, kept)], [classes[place] for place in kept], told
+    return kept, f"The {_MOST_CLASSES} of {len(confusion):,} classes with the most errors. "
 
 
 def _calibration(evaluation: Evaluation) -> str:
@@ -128,7 +128,7 @@ def _calibration(evaluation: Evaluation) -> str:
 
 
 def _classes(evaluation: Evaluation) -> str:
-    scores = sorted(evaluation.per_class, key=lambda score: (score.f1, -score.support))
+    scores = sorted(evaluation.per_class, key=worst_first)
     rows = "".join(_class_row(score) for score in scores)
     head = (
         "<tr><th>class</th><th>precision</th><th>recall</th><th>F1</th><th></th><th>texts</th><th>predicted</th></tr>"
@@ -142,4 +142,4 @@ def _classes(evaluation: Evaluation) -> str:
 def _class_row(score: ClassScores) -> str:
     numbers = f"<td>{score.precision:.4f}</td><td>{score.recall:.4f}</td><td>{score.f1:.4f}</td>"
     counts = f"<td>{score.support:,}</td><td>{score.predicted:,}</td>"
-    return f"<tr><td>{escape(str(score.label))}</td>{numbers}<td>{score_bar(score.f1)}</td>{counts}</tr>"
+    return f"<tr><td>{escape(name_of(score.label))}</td>{numbers}<td>{score_bar(score.f1)}</td>{counts}</tr>"

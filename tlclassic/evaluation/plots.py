@@ -10,33 +10,36 @@ import numpy as np
 import numpy.typing as npt
 
 from tlclassic.evaluation.calibration import ReliabilityBin
+from tlclassic.evaluation.names import displayed, name_of, shortened
 
 __all__ = ["confusion_map", "reliability_diagram", "score_bar"]
 
 _LABEL_LENGTH = 26
 #: Width of a character in units of the font size, for a gutter that holds the longest label.
-_CHARACTER = 0.56
+_CHARACTER = 0.6
 _MAP_SIZE = 720
 _NUMBERED = 30
 
 
-def confusion_map(confusion: npt.NDArray[np.int64], classes: Sequence[Any]) -> str:
+def confusion_map(confusion: npt.NDArray[np.int64], classes: Sequence[Any], support: npt.NDArray[np.int64]) -> str:
     """Heat map with a row for each true class: blue where it was found, orange where it was taken for another.
 
     Parameters
     ----------
     confusion : int64 array (classes, classes)
     classes : sequence (classes,)
+    support : int64 array (classes,)
+        Texts of each true class; more than its row's sum where the map leaves classes out.
     """
     k = len(classes)
-    cell = min(44.0, max(7.0, _MAP_SIZE / k))
+    cell = min(52.0, max(7.0, _MAP_SIZE / k))
     font = min(12.0, max(7.0, cell * 0.85))
-    gutter = 14 + font * _CHARACTER * max(len(_cut(label)) for label in classes)
-    top = gutter + 20
+    gutter = 30 + font * _CHARACTER * max(displayed(_cut(label)) for label in classes)
+    top = gutter
     size = cell * k
     parts = [_rect(gutter, top, size, size, "plain")]
     parts += _grid(k, cell, gutter, top) if k <= _NUMBERED else []
-    parts += _cells(confusion, classes, cell, gutter, top)
+    parts += _cells(confusion, classes, support, cell, gutter, top)
     for place, label in enumerate(classes):
         middle = (place + 0.5) * cell
         parts.append(_label(gutter - 6, top + middle + font * 0.35, font, label, anchor="end"))
@@ -59,20 +62,28 @@ def _grid(k: int, cell: float, left: float, top: float) -> list[str]:
     ]
 
 
-def _cells(confusion: npt.NDArray[np.int64], classes: Sequence[Any], cell: float, left: float, top: float) -> list[str]:
-    totals = np.maximum(confusion.sum(axis=1), 1)
+def _cells(
+    confusion: npt.NDArray[np.int64],
+    classes: Sequence[Any],
+    totals: npt.NDArray[np.int64],
+    cell: float,
+    left: float,
+    top: float,
+) -> list[str]:
     parts = []
     for i, j in zip(*confusion.nonzero(), strict=True):
         count, share = int(confusion[i, j]), float(confusion[i, j] / totals[i])
         kind = "right" if i == j else "wrong"
         # The square root keeps rare confusions visible.
         strength = 0.12 + 0.88 * share**0.5
-        told = f"{classes[i]} taken for {classes[j]}: {count:,} ({share:.1%} of {int(totals[i]):,})"
+        names = name_of(classes[i]), name_of(classes[j])
+        told = f"{names[0]} found: " if i == j else f"{names[0]} taken for {names[1]}: "
+        told += f"{count:,} ({share:.1%} of {int(totals[i]):,})"
         x, y = left + float(j) * cell, top + float(i) * cell
         parts.append(_rect(x, y, cell, cell, kind, opacity=strength, title=told))
         if len(classes) <= _NUMBERED:
             font = min(13.0, cell * 0.42, cell * 1.5 / len(str(count)))
-            on = "on" if strength > 0.6 else "off"
+            on = "on" if strength > 0.7 else "off"
             parts.append(_text(x + cell / 2, y + cell / 2 + font * 0.35, font, str(count), kind=on, anchor="middle"))
     return parts
 
@@ -80,7 +91,7 @@ def _cells(confusion: npt.NDArray[np.int64], classes: Sequence[Any], cell: float
 def reliability_diagram(bins: Sequence[ReliabilityBin]) -> str:
     """Share of right answers against the stated probability, and how many texts each bin holds."""
     left, top, size, low, high = 52.0, 16.0, 320.0, 376.0, 70.0
-    parts = [_rect(left, top, size, size, "plain"), _line(left, top + size, left + size, top, "ideal")]
+    parts = [_rect(left, top, size, size, "plain")]
     most = max(bin.count for bin in bins)
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         x, y = left + tick * size, top + (1 - tick) * size
@@ -88,6 +99,7 @@ def reliability_diagram(bins: Sequence[ReliabilityBin]) -> str:
         parts.append(_text(left - 8, y + 4, 11, f"{tick:.2f}", anchor="end"))
         parts.append(_line(x, low + high, x, low + high + 4, "tick"))
         parts.append(_text(x, low + high + 17, 11, f"{tick:.2f}", anchor="middle"))
+    points = []
     for bin in bins:
         if not bin.count:
             continue
@@ -100,8 +112,11 @@ def reliability_diagram(bins: Sequence[ReliabilityBin]) -> str:
         parts.append(_rect(x, top + size - height, width, height, "right", opacity=0.75, title=told))
         tall = max(1.0, high * bin.count / most)
         parts.append(_rect(x, low + high - tall, width, tall, "count", title=told))
-        point = (left + bin.confidence * size, top + size - height)
-        parts.append(f'<circle cx="{point[0]:.1f}" cy="{point[1]:.1f}" r="3.5" class="point"/>')
+        x = left + bin.confidence * size
+        points.append(f'<circle cx="{x:.1f}" cy="{top + size - height:.1f}" r="3.5" class="point"/>')
+    # Over the bars, under the points.
+    parts.append(_line(left, top + size, left + size, top, "ideal"))
+    parts += points
     parts.append(_line(left, low + high, left + size, low + high, "tick"))
     parts.append(_text(14, top + size / 2, 12, "share that is right", kind="axis", anchor="middle", turned=True))
     parts.append(_text(14, low + high / 2, 12, "answers", kind="axis", anchor="middle", turned=True))
@@ -117,8 +132,7 @@ def score_bar(value: float) -> str:
 
 
 def _cut(label: Any) -> str:
-    text = str(label)
-    return text if len(text) <= _LABEL_LENGTH else text[: _LABEL_LENGTH - 1] + "…"
+    return shortened(label, _LABEL_LENGTH)
 
 
 def _svg(width: float, height: float, name: str, parts: list[str], *, fixed: bool = False) -> str:
@@ -152,4 +166,5 @@ def _text(
 def _label(x: float, y: float, size: float, label: Any, *, anchor: str, turned: bool = False) -> str:
     short = _cut(label)
     drawn = _text(x, y, size, short, anchor=anchor, turned=turned)
-    return drawn if short == str(label) else drawn.replace("</text>", f"<title>{escape(str(label))}</title></text>")
+    name = name_of(label)
+    return drawn if short == name else drawn.replace("</text>", f"<title>{escape(name)}</title></text>")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tlclassic.evaluation.counting import ClassScores
+from tlclassic.evaluation.names import displayed, shortened, worst_first
 
 if TYPE_CHECKING:
     from tlclassic.evaluation.evaluation import Evaluation
@@ -14,7 +16,7 @@ __all__ = ["evaluation_table"]
 #: With more classes than this only the worst are shown.
 _SHOWN_CLASSES = 20
 _SHOWN_CONFUSIONS = 5
-_LABEL_WIDTH = 32
+_LABEL_WIDTH = 40
 
 
 def evaluation_table(evaluation: Evaluation) -> str:
@@ -42,7 +44,7 @@ def _summary(evaluation: Evaluation) -> str:
             ("calibration error", f"{measures.expected_calibration_error:.4f}"),
         ]
     if evaluation.unseen_classes:
-        rows.append(("unknown to the model", ", ".join(map(str, evaluation.unseen_classes))))
+        rows.append(("unknown to the model", _listed(evaluation.unseen_classes)))
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
 
@@ -52,15 +54,17 @@ def _classes(evaluation: Evaluation) -> str:
     heading = ""
     if len(scores) > _SHOWN_CLASSES:
         heading = f"The {_SHOWN_CLASSES} worst of {len(scores)} classes by F1\n"
-        scores = sorted(scores, key=lambda score: (score.f1, -score.support))[:_SHOWN_CLASSES]
-    width = max([len(_cut(score.label)) for score in scores] + [len("class")])
-    title = f"{'class':<{width}}  precision  recall      F1  texts"
-    return heading + "\n".join([title, *(_class_row(score, width) for score in scores)])
+        scores = sorted(scores, key=worst_first)[:_SHOWN_CLASSES]
+    width = max([displayed(_cut(score.label)) for score in scores] + [len("class")])
+    texts = max([len(f"{score.support:,}") for score in scores] + [len("texts")])
+    title = f"{'class':<{width}}  precision  recall      F1  {'texts':>{texts}}"
+    return heading + "\n".join([title, *(_class_row(score, width, texts) for score in scores)])
 
 
-def _class_row(score: ClassScores, width: int) -> str:
+def _class_row(score: ClassScores, width: int, texts: int) -> str:
     label = _cut(score.label)
-    return f"{label:<{width}}  {score.precision:>9.4f}  {score.recall:.4f}  {score.f1:.4f}  {score.support:>5}"
+    label += " " * (width - displayed(label))
+    return f"{label}  {score.precision:>9.4f}  {score.recall:.4f}  {score.f1:.4f}  {score.support:>{texts},}"
 
 
 def _confusions(evaluation: Evaluation) -> str:
@@ -75,10 +79,14 @@ def _confusions(evaluation: Evaluation) -> str:
     if not pairs:
         return ""
     pairs.sort(key=lambda pair: -pair[0])
-    shown = [f"{count:>5}  {_cut(true)} taken for {_cut(predicted)}" for count, true, predicted in pairs]
-    return "\n".join(["Most frequent confusions", *shown[:_SHOWN_CONFUSIONS]])
+    shown = [f"{count:>7,}  {_cut(true)} taken for {_cut(told)}" for count, true, told in pairs[:_SHOWN_CONFUSIONS]]
+    return "\n".join(["Most frequent confusions", *shown])
+
+
+def _listed(labels: Sequence[Any]) -> str:
+    listed = ", ".join(map(_cut, labels[:_SHOWN_CLASSES]))
+    return f"{listed} and {len(labels) - _SHOWN_CLASSES:,} more" if len(labels) > _SHOWN_CLASSES else listed
 
 
 def _cut(label: Any) -> str:
-    text = str(label)
-    return text if len(text) <= _LABEL_WIDTH else text[: _LABEL_WIDTH - 1] + "…"
+    return shortened(label, _LABEL_WIDTH)
