@@ -121,7 +121,7 @@ def _calibration(evaluation: Evaluation) -> str:
         return ""
     told = (
         "Bars on the dashed line say that stated probabilities can be believed; below it the model is too sure, above "
-        "it not sure enough. The lower plot counts the answers."
+        "it not sure enough. A dot marks the mean probability of its bar; the lower plot counts the answers."
     )
     drawn = reliability_diagram(evaluation.probabilities.bins)
     return f"<section><h2>Reliability</h2><p>{escape(told)}</p>{drawn}</section>"

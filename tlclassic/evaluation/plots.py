@@ -14,10 +14,10 @@ from tlclassic.evaluation.names import displayed, name_of, shortened
 
 __all__ = ["confusion_map", "reliability_diagram", "score_bar"]
 
-_LABEL_LENGTH = 26
+_LABEL_LENGTH = 32
 #: Width of a character in units of the font size, for a gutter that holds the longest label.
 _CHARACTER = 0.6
-_MAP_SIZE = 720
+_MAP_SIZE = 770
 _NUMBERED = 30
 
 
@@ -90,9 +90,11 @@ def _cells(
 
 def reliability_diagram(bins: Sequence[ReliabilityBin]) -> str:
     """Share of right answers against the stated probability, and how many texts each bin holds."""
-    left, top, size, low, high = 52.0, 16.0, 320.0, 376.0, 70.0
-    parts = [_rect(left, top, size, size, "plain")]
     most = max(bin.count for bin in bins)
+    # Room for the name of the axis and the largest count beside it.
+    left = 32 + 11 * _CHARACTER * max(4, len(f"{most:,}"))
+    top, size, low, high = 16.0, 320.0, 376.0, 70.0
+    parts = [_rect(left, top, size, size, "plain")]
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         x, y = left + tick * size, top + (1 - tick) * size
         parts.append(_line(left - 4, y, left, y, "tick"))
