@@ -130,7 +130,8 @@ def pooled(name: str, source: str, path: str, poolings: list[str], results: Resu
         if key in results:
             continue
         vectors = vectors or WordVectors.load(path)
-        vectorizer = EmbeddingVectorizer(vectors, pooling=POOLINGS[pooling])
+        unknown = "subword" if vectors.subwords is not None else "ignore"
+        vectorizer = EmbeddingVectorizer(vectors, pooling=POOLINGS[pooling], unknown=unknown)
         row = run(make_pipeline(vectorizer, StandardScaler()), logistic("newton-cg"), decades, name)
         results.add(key, {"set": name, "features": f"{source} {pooling}", "vectors": source, "pooling": pooling, **row})
 

@@ -7,10 +7,9 @@ import pytest
 from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_score
-from sklearn.multiclass import OneVsRestClassifier
 
 from tlclassic.errors import InvalidParameterError
-from tlclassic.heads import search_logistic
+from tlclassic.heads import ThresholdClassifier, search_logistic
 
 
 def _blobs(n=90, n_classes=3, d=6, seed=0):
@@ -58,7 +57,7 @@ def test_multilabel_gives_one_versus_rest():
     X, y = _blobs()
     targets = np.stack([y == 0, y != 1, np.ones_like(y)], axis=1).astype(int)
     search = search_logistic(X, targets, metric="macro_f1", strengths=(1.0,))
-    assert isinstance(search.estimator, OneVsRestClassifier)
+    assert isinstance(search.estimator, ThresholdClassifier)
     assert search.estimator.predict(X).shape == (90, 3)
     assert search.estimator.predict(X)[:, 2].all()
 

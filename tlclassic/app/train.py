@@ -102,7 +102,13 @@ def train(
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Weight classes by the inverse of their frequency.")
     ] = False,
-    metric: Annotated[Metric, typer.Option(help="What cross-validation chooses the strength by.")] = Metric.accuracy,
+    metric: Annotated[
+        Metric | None,
+        typer.Option(
+            help="What cross-validation chooses the strength by; accuracy, for multi-label macro_f1, when left out.",
+            show_default=False,
+        ),
+    ] = None,
     calibrate: Annotated[Calibration, typer.Option(help="Calibrate the probabilities.")] = Calibration.none,
     vectors: Annotated[
         InModel, typer.Option(help="Store the word vectors in the model, or refer to their file.")
@@ -149,7 +155,7 @@ def train(
             data.labels,
             options,
             multilabel=is_multilabel,
-            metric=str(metric),
+            metric=None if metric is None else str(metric),
             class_weight="balanced" if balanced else None,
             calibrate=str(calibrate),
             random_state=seed,

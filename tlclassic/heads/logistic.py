@@ -21,6 +21,7 @@ from threadpoolctl import threadpool_limits
 from tlclassic._compat import available_cpus
 from tlclassic._validate import check_choice, check_integer
 from tlclassic.errors import InvalidParameterError
+from tlclassic.heads.thresholds import ThresholdClassifier, best_f1
 
 __all__ = ["LogisticSearch", "search_logistic"]
 
@@ -37,7 +38,7 @@ class LogisticSearch:
 
     Attributes
     ----------
-    estimator : LogisticRegression or OneVsRestClassifier
+    estimator : LogisticRegression, OneVsRestClassifier or ThresholdClassifier
         Fitted on all the rows with the chosen strength.
     C : float
         The inverse regularisation strength chosen.
@@ -78,7 +79,9 @@ def search_logistic(
         Feature vectors; standardise dense ones first.
     y : array of shape (n,), or an indicator matrix of shape (n, n_labels) for multi-label
     metric : {"accuracy", "macro_f1"}
-        What the folds are scored by; for an indicator matrix "accuracy" is the mean over all label decisions.
+        What the folds are scored by. For an indicator matrix "accuracy" is the mean over all label decisions, and
+        with "macro_f1" the estimator is a :class:`ThresholdClassifier`, its strength chosen by the best F1 that
+        thresholds can give.
     class_weight : {None, "balanced"}
     strengths : sequence of float, optional
         Inverse regularisation strengths C; by default 1e-4 to 10 for a dense ``X``, 0.1 to 10,000 for a sparse one.
@@ -118,8 +121,11 @@ def search_logistic(
             break
     if best is None:
         raise InvalidParameterError("strengths must hold at least one number; got none.")
+    chosen = _set_strength(estimator, best)
+    if y.ndim == 2 and metric == "macro_f1":
+        chosen = ThresholdClassifier(chosen, cv=n_folds, random_state=random_state)
     with threadpool_limits(1), _quiet():
-        fitted = _set_strength(estimator, best).fit(X, y)
+        fitted = chosen.fit(X, y)
     return LogisticSearch(fitted, best, metric, scores, len(folds))
 
 
@@ -184,7 +190,10 @@ class _Folds:
     def _score(self, fold: int, strength: float) -> float:
         train, held_out = self._folds[fold]
         estimator = _set_strength(self._estimators[fold], strength).fit(self._X[train], self._y[train])
-        predicted, truth = estimator.predict(self._X[held_out]), self._y[held_out]
+        truth = self._y[held_out]
+        if truth.ndim == 2 and self._metric == "macro_f1":
+            return best_f1(truth, estimator.predict_proba(self._X[held_out]))
+        predicted = estimator.predict(self._X[held_out])
         if self._metric == "accuracy":
             return float(np.mean(predicted == truth))
         return float(f1_score(truth, predicted, average="macro", zero_division=0))

@@ -58,12 +58,18 @@ def predict_texts(
         raise InvalidParameterError(f"proba=True needs a head with probabilities; {head} has none. Calibrate it.")
     if not texts:
         return Predictions([], np.empty((0, len(class_names(pipeline, labels)))) if proba else None)
-    if not proba:
-        return Predictions(_names(pipeline.predict(texts), labels), None)
-    probabilities = pipeline.predict_proba(texts)
-    if labels is not None:
-        return Predictions(_names((probabilities > 0.5).astype(int), labels), probabilities)
-    return Predictions(pipeline.classes_[probabilities.argmax(axis=1)].tolist(), probabilities)
+    features, head = _split(pipeline)
+    vectors = texts if features is None else features.transform(texts)
+    probabilities = head.predict_proba(vectors) if proba else None
+    if labels is None and probabilities is not None:
+        return Predictions(head.classes_[probabilities.argmax(axis=1)].tolist(), probabilities)
+    return Predictions(_names(head.predict(vectors), labels), probabilities)
+
+
+def _split(pipeline: Any) -> tuple[Any, Any]:
+    """The steps before the last and the last one, so that texts are turned into vectors once."""
+    steps = getattr(pipeline, "steps", [])
+    return (pipeline[:-1], pipeline[-1]) if len(steps) > 1 else (None, pipeline)
 
 
 def _names(predicted: NDArray[Any], labels: Sequence[Any] | None) -> list[Any]:

@@ -103,7 +103,7 @@ def train_classifier(
     options: FeatureOptions,
     *,
     multilabel: bool = False,
-    metric: str = "accuracy",
+    metric: str | None = None,
     class_weight: str | None = None,
     calibrate: str = "none",
     random_state: int = 0,
@@ -119,8 +119,8 @@ def train_classifier(
     options : FeatureOptions
     multilabel : bool
         Whether a text can carry several labels or none.
-    metric : {"accuracy", "macro_f1"}
-        What the strength is chosen by.
+    metric : {"accuracy", "macro_f1"}, optional
+        What the strength is chosen by; "macro_f1" for multi-label (and thresholds with it), else "accuracy".
     class_weight : {None, "balanced"}
     calibrate : {"none", "sigmoid", "isotonic", "temperature"}
         Calibrate the probabilities on cross-validated decisions (Platt 1999; Zadrozny & Elkan 2002; Guo et al. 2017).
@@ -140,7 +140,7 @@ def train_classifier(
     search = search_logistic(
         matrix.tocsr() if hasattr(matrix, "tocsr") else matrix,
         targets,
-        metric=metric,
+        metric=metric or ("macro_f1" if multilabel else "accuracy"),
         class_weight=class_weight,
         random_state=random_state,
         on_step=on_step,
