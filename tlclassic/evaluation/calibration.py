@@ -83,4 +83,6 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float]:
     centre = share + _Z95**2 / (2 * n)
     margin = _Z95 * math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n * n))
     scale = 1 + _Z95**2 / n
-    return max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale)
+    # With no success, or no failure, that end is exactly 0 or 1, which the sum misses by a rounding.
+    low = (centre - margin) / scale if successes else 0.0
+    return low, (centre + margin) / scale if successes < n else 1.0
