@@ -108,6 +108,9 @@ def test_equal_to_fasttext(tmp_path, options, storage):
         for words in (WORDS, UNSEEN):
             expected = np.array([model.get_word_vector(word) for word in words])
             np.testing.assert_allclose(vectors.lookup(words), expected, rtol=0, atol=1e-6)
+    loaded = WordVectors.load(path)
+    if loaded.subwords is not None:
+        np.testing.assert_allclose(loaded["unseenword"], model.get_word_vector("unseenword"), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +183,7 @@ def test_equal_to_gensim(tmp_path, dim, min_n, max_n, bucket, sg, storage):
     np.testing.assert_allclose(vectors.table, expected.vectors, rtol=0, atol=1e-6)
     unseen = [word for word in UNSEEN if word]
     np.testing.assert_allclose(vectors.lookup(unseen), [expected[word] for word in unseen], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(WordVectors.load(path)["unseenword"], expected["unseenword"], rtol=0, atol=1e-6)
 
 
 def test_large_matrices_are_mapped(tmp_path, monkeypatch):

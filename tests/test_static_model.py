@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import mmap
+import pickle
 import struct
 
 import numpy as np
 import pytest
 
-from tlclassic.errors import RepairWarning, VectorFormatError
-from tlclassic.vectors import WordVectors
+from tlclassic.errors import CorruptArtifactError, MissingExtraError, RepairWarning, VectorFormatError
+from tlclassic.vectors import WordVectors, convert
 from tlclassic.vectors.safetensors import read_tensors
-from tlclassic.vectors.static_model import read_tokenizer
 
 TOKENS = ["[PAD]", "[UNK]", "the", "cat", "sat", "##s", "dog", "é"]
 
@@ -54,18 +54,22 @@ TENSORS = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["f4", "f2", "i1"])
-@pytest.mark.parametrize("tensors", TENSORS.values(), ids=TENSORS)
-def test_equal_to_model2vec(tmp_path, dtype, tensors):
+def _save_model2vec(folder, tensors):
     model2vec = pytest.importorskip("model2vec")
     tokenizers = pytest.importorskip("tokenizers")
-    from tlclassic.text import HuggingFaceTokenizer
-
     model = tokenizers.models.WordPiece({token: i for i, token in enumerate(TOKENS)}, unk_token="[UNK]")
     backend = tokenizers.Tokenizer(model)
     backend.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
-    model2vec.StaticModel(tokenizer=backend, config={}, **tensors(dtype)).save_pretrained(tmp_path / "model")
-    peer = model2vec.StaticModel.from_pretrained(tmp_path / "model")
+    model2vec.StaticModel(tokenizer=backend, config={}, **tensors).save_pretrained(folder)
+    return model2vec.StaticModel.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("dtype", ["f4", "f2", "i1"])
+@pytest.mark.parametrize("tensors", TENSORS.values(), ids=TENSORS)
+def test_equal_to_model2vec(tmp_path, dtype, tensors):
+    from tlclassic.text import HuggingFaceTokenizer
+
+    peer = _save_model2vec(tmp_path / "model", tensors(dtype))
     vectors = WordVectors.load(tmp_path / "model")
     assert list(vectors.words) == list(peer.tokens) == TOKENS
     tokenizer = HuggingFaceTokenizer(tmp_path / "model")
@@ -145,7 +149,54 @@ def test_vectors_without_a_token_are_left_out_with_a_warning(tmp_path):
 
 def test_the_tokenizer_that_belongs_to_it(tmp_path):
     folder = write_folder(tmp_path / "model", {"embeddings": _table()})
-    assert json.loads(read_tokenizer(folder))["model"]["unk_token"] == "[UNK]"
+    vectors = WordVectors.load(folder)
+    assert vectors.tokenizer_json == (folder / "tokenizer.json").read_text(encoding="utf-8")
+    others = [vectors.with_oov("mean"), vectors.quantize("int8"), vectors.subset(["cat"]), vectors.normalized()]
+    vectors.save(tmp_path / "v.tlc")
+    convert(folder, tmp_path / "c.tlc", dtype="float16")
+    others += [WordVectors.load(tmp_path / "v.tlc"), WordVectors.load(tmp_path / "c.tlc", limit=3)]
+    others += [WordVectors.from_state(*vectors.to_state()), pickle.loads(pickle.dumps(vectors))]
+    assert [other.tokenizer_json == vectors.tokenizer_json for other in others] == [True] * 8
+    assert others[4].digest == vectors.digest
+    plain = WordVectors.from_arrays(list(vectors.words), vectors.table)
+    assert plain.tokenizer_json is None
+    assert plain.digest != vectors.digest
+    metadata, arrays = vectors.to_state()
+    with pytest.raises(CorruptArtifactError, match=r"the tokenizer\.json"):
+        WordVectors.from_state(metadata, {**arrays, "tokenizer": np.zeros(3, "f4")})
+
+
+def test_texts_are_split_by_the_models_own_tokeniser(tmp_path):
+    model2vec, features = pytest.importorskip("model2vec"), pytest.importorskip("tlclassic.features")
+    from tlclassic.pipelines import load, save
+
+    peer = _save_model2vec(tmp_path / "model", TENSORS["mapping and weights"]("f4"))
+    assert isinstance(peer, model2vec.StaticModel)
+    texts = ["the cats sat", "dogs zzz é", "zzz", "", "The dog dog  [UNK] sat."]
+    expected = peer.encode(texts)
+    assert np.abs(expected).max() > 1
+    WordVectors.load(tmp_path / "model").save(tmp_path / "v.tlc")
+    for source in ("model", "v.tlc"):
+        vectorizer = features.EmbeddingVectorizer(tmp_path / source).fit(texts)
+        np.testing.assert_allclose(vectorizer.transform(texts), expected, rtol=0, atol=1e-5)
+    save(vectorizer, tmp_path / "saved.tlc")
+    loaded = load(tmp_path / "saved.tlc")
+    assert loaded.tokenizer == "auto"
+    assert loaded.tokenizer_ == vectorizer.tokenizer_
+    np.testing.assert_array_equal(loaded.transform(texts), vectorizer.transform(texts))
+    # Once, with the vectors.
+    assert (tmp_path / "saved.tlc").read_bytes().count(b"BertPreTokenizer") == 1
+    report = features.coverage(texts, vectorizer.vectors_)
+    assert (report.n_empty, report.unknown[0]) == (1, ("[UNK]", 7))
+
+
+def test_the_tokeniser_needs_its_extra(tmp_path, monkeypatch):
+    features = pytest.importorskip("tlclassic.features")
+    monkeypatch.setattr("tlclassic._compat.is_installed", lambda module: module != "tokenizers")
+    folder = write_folder(tmp_path / "model", {"embeddings": _table()})
+    with pytest.raises(MissingExtraError, match=r"pip install 'tlclassic\[onnx\]'"):
+        features.EmbeddingVectorizer(folder).fit(["the cat"])
+    assert features.EmbeddingVectorizer(folder, tokenizer=str.split).fit_transform(["the cat"]).shape == (1, 6)
 
 
 @pytest.mark.parametrize(

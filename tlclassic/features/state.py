@@ -15,7 +15,7 @@ from tlclassic.errors import ArtifactError, CorruptArtifactError, InputError, In
 from tlclassic.features import fitting
 from tlclassic.features.components import checked_components
 from tlclassic.features.poolings import resolve_poolings
-from tlclassic.text import tokenizer_from_dict
+from tlclassic.text import HuggingFaceTokenizer, tokenizer_from_dict
 from tlclassic.vectors import WordVectors
 from tlclassic.vectors.store import open_store
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["from_state", "to_state"]
 
+_OF_VECTORS = {"type": "of the vectors"}
 _PLAIN = ("pooling", "lower_fallback", "unknown", "a", "n_components", "powers", "normalize")
 
 
@@ -32,7 +33,7 @@ def to_state(vectorizer: EmbeddingVectorizer, include_vectors: bool) -> tuple[di
     arrays: dict[str, NDArray[Any]] = {}
     metadata: dict[str, Any] = {
         "params": {name: _encode(getattr(vectorizer, name)) for name in _PLAIN},
-        "tokenizer": vectorizer.tokenizer_.to_dict(),
+        "tokenizer": _encode_tokenizer(vectorizer),
         "unknown": vectorizer.unknown_,
         "tokenizer_is_auto": isinstance(vectorizer.tokenizer, str),
         "counts": _encode_counts(vectorizer.counts, arrays),
@@ -53,10 +54,10 @@ def from_state(
     """The constructor's parameters, the tokeniser, and the learnt attributes by name."""
     try:
         params = {name: _decode(metadata["params"][name]) for name in _PLAIN}
-        tokenizer = tokenizer_from_dict(metadata["tokenizer"])
-        params["tokenizer"] = "auto" if metadata["tokenizer_is_auto"] else tokenizer
         params["counts"] = _decode_counts(metadata["counts"], arrays)
         params["vectors"] = _decode_vectors(metadata["vectors"], arrays, vectors)
+        tokenizer = _decode_tokenizer(metadata["tokenizer"], params["vectors"])
+        params["tokenizer"] = "auto" if metadata["tokenizer_is_auto"] else tokenizer
         learnt: dict[str, Any] = {"unknown_": metadata["unknown"]}
         check_choice("unknown", learnt["unknown_"], fitting.UNKNOWN)
         fitting.check_support(params["vectors"], learnt["unknown_"], params["counts"], ())
@@ -89,6 +90,23 @@ def _decode(value: Any) -> Any:
     if isinstance(value, dict):
         return tuple(_decode(value["tuple"])) if "tuple" in value else float(value["float"])
     return value
+
+
+# -- tokeniser -------------------------------------------------------------------------------------------------------
+
+
+def _encode_tokenizer(vectorizer: EmbeddingVectorizer) -> Any:
+    """The tokeniser of a static model may be megabytes long: it is stored once, with the vectors."""
+    tokenizer = vectorizer.tokenizer_
+    if isinstance(tokenizer, HuggingFaceTokenizer) and tokenizer.json == vectorizer.vectors_.tokenizer_json:
+        return _OF_VECTORS
+    return tokenizer.to_dict()
+
+
+def _decode_tokenizer(facts: Any, vectors: WordVectors) -> Any:
+    if facts == _OF_VECTORS and vectors.tokenizer_json is not None:
+        return HuggingFaceTokenizer.from_json(vectors.tokenizer_json)
+    return tokenizer_from_dict(facts)
 
 
 # -- counts ----------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlclassic._validate import check_texts
-from tlclassic.text import Tokenizer, as_tokenizer
+from tlclassic.text import HuggingFaceTokenizer, Tokenizer, as_tokenizer
 
 __all__ = ["BATCH_SIZE", "Tokens", "batches", "choose_tokenizer", "is_cased", "look_up", "stream"]
 
@@ -80,11 +80,18 @@ def is_cased(vectors: Any) -> bool:
 def choose_tokenizer(tokenizer: Any, vectors: Any) -> Any:
     """The tokeniser to use: ``"auto"`` is resolved by what the vocabulary knows.
 
-    Contractions are split where it knows "n't", case is kept where it holds upper-case words, and "!" and "?" are
-    kept where it knows one of them.
+    Vectors of a static model bring their own tokeniser. Otherwise contractions are split where it knows "n't", case is
+    kept where it holds upper-case words, and "!" and "?" are kept where it knows one of them.
+
+    Raises
+    ------
+    MissingExtraError
+        When the vectors bring a tokeniser and the package ``tokenizers`` is not installed.
     """
     if not isinstance(tokenizer, str) or tokenizer != "auto":
         return as_tokenizer(tokenizer)
+    if vectors.tokenizer_json is not None:
+        return HuggingFaceTokenizer.from_json(vectors.tokenizer_json)
     knows_not, *knows_marks = vectors.index.find_many(["n't", "!", "?"]) >= 0
     return Tokenizer(
         case="keep" if is_cased(vectors) else "lower",

@@ -90,7 +90,7 @@ def _fasttext(vectors: WordVectors, subwords: SubwordTable) -> Any:
         )
     models = require("gensim.models.fasttext", purpose="Converting to gensim")
     keyed = models.FastTextKeyedVectors(vectors.dim, subwords.min_n, subwords.max_n, subwords.bucket)
-    keyed.vectors_ngrams = subwords.quantize("float32").table if subwords.table.dtype != np.float32 else subwords.table
+    keyed.vectors_ngrams = subwords.quantize("float32").table
     keyed.vectors_vocab = own_rows(vectors, subwords)
     keyed.vectors_vocab_lockf = np.ones(1, dtype=np.float32)
     keyed.vectors_ngrams_lockf = np.ones(1, dtype=np.float32)

@@ -30,12 +30,16 @@ def from_arrays(
     counts: NDArray[Any] | Sequence[int] | None = None,
     subwords: SubwordTable | None = None,
     oov: str = "zero",
+    tokenizer_json: str | None = None,
 ) -> WordVectors:
     """See :meth:`WordVectors.from_arrays`."""
     if isinstance(words, (str, bytes)):
         raise InvalidParameterError(f"words must be a list of words; got the single string {words!r}.")
     blob, offsets = pack_words(words)
-    return from_blob(blob, offsets, table, scales=scales, counts=counts, subwords=subwords, oov=oov)
+    tokenizer = None if tokenizer_json is None else np.frombuffer(tokenizer_json.encode("utf-8"), dtype=np.uint8)
+    return from_blob(
+        blob, offsets, table, scales=scales, counts=counts, subwords=subwords, oov=oov, tokenizer=tokenizer
+    )
 
 
 def from_blob(
@@ -47,6 +51,7 @@ def from_blob(
     counts: NDArray[Any] | Sequence[int] | None = None,
     subwords: SubwordTable | None = None,
     oov: str = "zero",
+    tokenizer: NDArray[np.uint8] | None = None,
 ) -> WordVectors:
     """As :func:`from_arrays`, with the words as UTF-8 bytes end to end."""
     n = len(offsets) - 1
@@ -66,7 +71,15 @@ def from_blob(
         keep = np.delete(np.arange(n), duplicates)
         table, extra = table[keep], {name: value[keep] for name, value in extra.items()}
     index = make_index(*collector.finish())
-    return WordVectors(index, table, scales=extra.get("scales"), counts=extra.get("counts"), subwords=subwords, oov=oov)
+    return WordVectors(
+        index,
+        table,
+        scales=extra.get("scales"),
+        counts=extra.get("counts"),
+        subwords=subwords,
+        oov=oov,
+        tokenizer=tokenizer,
+    )
 
 
 def make_index(blob: NDArray[np.uint8], offsets: NDArray[np.int64], slots: NDArray[np.uint64]) -> Any:
@@ -140,6 +153,7 @@ def _select(vectors: WordVectors, rows: NDArray[np.int64]) -> WordVectors:
         **{name: None if value is None else value[rows] for name, value in per_row.items()},
         subwords=vectors.subwords,
         oov=vectors.oov,
+        tokenizer=vectors.tokenizer_bytes,
     )
 
 
@@ -150,7 +164,7 @@ def normalized(vectors: WordVectors) -> WordVectors:
     for start, rows in _rows.blocks(vectors.table, vectors.scales):
         np.divide(rows, norms[start : start + len(rows), None], out=table[start : start + len(rows)])
     oov = "zero" if vectors.oov == "subword" else vectors.oov
-    return WordVectors(vectors.index, table, counts=vectors.counts, oov=oov)
+    return WordVectors(vectors.index, table, counts=vectors.counts, oov=oov, tokenizer=vectors.tokenizer_bytes)
 
 
 def quantize(vectors: WordVectors, dtype: str) -> WordVectors:
@@ -164,7 +178,15 @@ def quantize(vectors: WordVectors, dtype: str) -> WordVectors:
         if scales is not None and row_scales is not None:
             scales[start:end] = row_scales
     subwords = None if vectors.subwords is None else vectors.subwords.quantize(dtype)
-    return WordVectors(vectors.index, table, scales=scales, counts=vectors.counts, subwords=subwords, oov=vectors.oov)
+    return WordVectors(
+        vectors.index,
+        table,
+        scales=scales,
+        counts=vectors.counts,
+        subwords=subwords,
+        oov=vectors.oov,
+        tokenizer=vectors.tokenizer_bytes,
+    )
 
 
 def encode_rows(rows: NDArray[np.float32], dtype: str) -> tuple[NDArray[Any], NDArray[np.float32] | None]:

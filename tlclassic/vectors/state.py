@@ -56,7 +56,12 @@ def compute_digest(vectors: WordVectors) -> str:
 def named_arrays(vectors: WordVectors) -> dict[str, NDArray[Any]]:
     """The arrays of a store, by the names of its blocks."""
     index = vectors.index
-    arrays = {"table": vectors.table, "scales": vectors.scales, "counts": vectors.counts}
+    arrays = {
+        "table": vectors.table,
+        "scales": vectors.scales,
+        "counts": vectors.counts,
+        "tokenizer": vectors.tokenizer_bytes,
+    }
     named = {name: array for name, array in arrays.items() if array is not None}
     named |= {"words": index.words, "offsets": index.offsets, "slots": index.slots}
     if vectors.subwords is not None:
@@ -111,9 +116,13 @@ def from_state(
     for name, array in per_row.items():
         _require(array is None or (array.shape == shape[:1] and str(array.dtype) in _DTYPES[name]), f"the {name}")
     _require((per_row["scales"] is not None) == (dtype == "int8"), "the scales")
+    tokenizer = arrays.get("tokenizer")
+    _require(tokenizer is None or (tokenizer.dtype == np.uint8 and tokenizer.ndim == 1), "the tokenizer.json")
     nested = None if subwords is None else _subwords(subwords, arrays)
     index = make_index(blob, offsets, slots)
-    return WordVectors(index, table, **per_row, subwords=nested, oov=oov, digest=digest, origin=origin)
+    return WordVectors(
+        index, table, **per_row, subwords=nested, oov=oov, tokenizer=tokenizer, digest=digest, origin=origin
+    )
 
 
 def _subwords(metadata: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Any:

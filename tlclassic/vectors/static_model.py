@@ -4,8 +4,8 @@ The layout is that of model2vec (https://github.com/MinishLab/model2vec) and of 
 sentence-transformers: ``model.safetensors`` with the tensor ``embeddings`` (or ``embedding.weight``), perhaps
 ``weights`` (one a token) and ``mapping`` (from tokens to rows), and ``tokenizer.json``.
 
-The words of such vectors are the tokens, so texts must be split by the same tokeniser:
-``HuggingFaceTokenizer(folder)``. The mean of the tokens' vectors is then what model2vec's ``encode`` gives.
+The words of such vectors are the tokens, so texts must be split by the same tokeniser: its text goes with the vectors
+(``vectors.tokenizer_json``). The mean of the tokens' vectors is then what model2vec's ``encode`` gives.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tlclassic.vectors.making import from_arrays, head
 from tlclassic.vectors.safetensors import read_tensors
 from tlclassic.vectors.wordvectors import WordVectors
 
-__all__ = ["read", "read_tokenizer"]
+__all__ = ["read"]
 
 #: The tensor of vectors: model2vec's name, that of sentence-transformers.
 _TABLES = ("embeddings", "embedding.weight")
@@ -47,7 +47,7 @@ def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str | N
     table = next((tensors[name] for name in _TABLES if name in tensors), None)
     if table is None or table.ndim != 2 or table.dtype not in (np.float64, np.float32, np.float16, np.int8):
         raise VectorFormatError("holds no table 'embeddings' of floats or int8", path=model)
-    tokens = _tokens(tokenizer)
+    text, tokens = _read_tokens(tokenizer)
     ids = np.fromiter(tokens, dtype=np.int64, count=len(tokens))
     rows = _rows_of(ids, tensors.get("mapping"), len(table), model)
     if "mapping" not in tensors and len(table) > len(ids):
@@ -63,21 +63,18 @@ def read(path: str | os.PathLike[str], *, limit: int | None = None, oov: str | N
             raise VectorFormatError(f"the tensor 'weights' of shape {weights.shape} is not one a token", path=model)
         weights = weights[ids].astype(np.float32)
     with as_format_error(model):
-        vectors = _weighted(list(tokens.values()), picked, weights)
+        vectors = _weighted(list(tokens.values()), picked, weights, text)
     vectors = vectors if oov is None else vectors.with_oov(oov)
     return vectors if limit is None else head(vectors, limit)
 
 
-def _weighted(words: list[str], table: NDArray[Any], weights: NDArray[np.float32] | None) -> WordVectors:
+def _weighted(
+    words: list[str], table: NDArray[Any], weights: NDArray[np.float32] | None, tokenizer_json: str
+) -> WordVectors:
     if table.dtype == np.int8:
         scales = np.ones(len(words), dtype=np.float32) if weights is None else weights
-        return from_arrays(words, table, scales=scales)
-    return from_arrays(words, table if weights is None else table * weights[:, None])
-
-
-def read_tokenizer(path: str | os.PathLike[str]) -> str:
-    """The text of the ``tokenizer.json`` that belongs to the vectors, for ``HuggingFaceTokenizer.from_json``."""
-    return _find(Path(path))[1].read_text(encoding="utf-8")
+        return from_arrays(words, table, scales=scales, tokenizer_json=tokenizer_json)
+    return from_arrays(words, table if weights is None else table * weights[:, None], tokenizer_json=tokenizer_json)
 
 
 def _find(path: Path) -> tuple[Path, Path]:
@@ -97,10 +94,11 @@ def _find(path: Path) -> tuple[Path, Path]:
     return candidates[0], tokenizer
 
 
-def _tokens(file: Path) -> dict[int, str]:
-    """Token by number, ascending, from a ``tokenizer.json``."""
+def _read_tokens(file: Path) -> tuple[str, dict[int, str]]:
+    """The text of a ``tokenizer.json``, and its tokens by number, ascending."""
     try:
-        content = json.loads(file.read_bytes())
+        text = file.read_text(encoding="utf-8-sig")
+        content = json.loads(text)
         vocab = content["model"]["vocab"]
         # Unigram models list their tokens with their scores; the others map them to numbers.
         pairs = [(i, entry[0]) for i, entry in enumerate(vocab)] if isinstance(vocab, list) else _swap(vocab)
@@ -111,7 +109,7 @@ def _tokens(file: Path) -> dict[int, str]:
     for number, token in tokens.items():
         if type(number) is not int or not 0 <= number < 1 << 31 or not isinstance(token, str):
             raise VectorFormatError(f"token {token!r} has the number {number!r}", path=file)
-    return {number: tokens[number] for number in sorted(tokens)}
+    return text, {number: tokens[number] for number in sorted(tokens)}
 
 
 def _swap(vocab: dict[str, int]) -> list[tuple[int, str]]:

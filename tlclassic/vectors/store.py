@@ -95,7 +95,13 @@ def write_store(
                     progress(start + len(rows))
         index = vectors.index
         store.finish(
-            index.words, index.offsets, index.slots, counts=vectors.counts, subwords=subwords, oov=vectors.oov
+            index.words,
+            index.offsets,
+            index.slots,
+            counts=vectors.counts,
+            subwords=subwords,
+            oov=vectors.oov,
+            tokenizer=vectors.tokenizer_bytes,
         )
 
 
@@ -239,6 +245,7 @@ class _StoreWriter:
         counts: NDArray[np.int64] | None = None,
         subwords: Any = None,
         oov: str = "zero",
+        tokenizer: NDArray[np.uint8] | None = None,
     ) -> None:
         """End the table and write everything else."""
         self._stream.__exit__(None, None, None)
@@ -249,6 +256,8 @@ class _StoreWriter:
         self._add("words", words)
         self._add("offsets", offsets)
         self._writer.add("slots", slots)
+        if tokenizer is not None:
+            self._add("tokenizer", tokenizer)
         for name, array in ({} if subwords is None else subwords.to_state()[1]).items():
             self._add(f"subwords/{name}", array)
         shape = (self.n_rows, self._dim)

@@ -78,6 +78,7 @@ class WordVectors(Queries):
         counts: NDArray[np.int64] | None = None,
         subwords: SubwordTable | None = None,
         oov: str = "zero",
+        tokenizer: NDArray[np.uint8] | None = None,
         digest: str | None = None,
         origin: Origin | None = None,
     ) -> None:
@@ -88,6 +89,7 @@ class WordVectors(Queries):
         self.counts = None if counts is None else _read_only(counts)
         self.subwords = subwords
         self.oov = oov
+        self.tokenizer_bytes = None if tokenizer is None else _read_only(tokenizer)
         self._digest = digest
         self._origin = origin
 
@@ -103,6 +105,7 @@ class WordVectors(Queries):
         counts: NDArray[Any] | Sequence[int] | None = None,
         subwords: SubwordTable | None = None,
         oov: str = "zero",
+        tokenizer_json: str | None = None,
     ) -> WordVectors:
         """Word vectors from a list of words and an array.
 
@@ -117,6 +120,8 @@ class WordVectors(Queries):
         counts : array of shape (n,), optional
         subwords : SubwordTable, optional
         oov : str
+        tokenizer_json : str, optional
+            Where the words are the tokens of a Hugging Face tokeniser: the text of its ``tokenizer.json``.
 
         Raises
         ------
@@ -125,7 +130,9 @@ class WordVectors(Queries):
         """
         from tlclassic.vectors.making import from_arrays
 
-        return from_arrays(words, table, scales=scales, counts=counts, subwords=subwords, oov=oov)
+        return from_arrays(
+            words, table, scales=scales, counts=counts, subwords=subwords, oov=oov, tokenizer_json=tokenizer_json
+        )
 
     @classmethod
     def load(
@@ -212,6 +219,7 @@ class WordVectors(Queries):
             counts=self.counts,
             subwords=self.subwords,
             oov=oov,
+            tokenizer=self.tokenizer_bytes,
             digest=self._digest,
             origin=self._origin,
         )
@@ -251,9 +259,14 @@ class WordVectors(Queries):
         """The file that the table is mapped from: a store, or a saved model and the prefix of its blocks."""
         return self._origin
 
+    @cached_property
+    def tokenizer_json(self) -> str | None:
+        """The text of the ``tokenizer.json`` whose tokens the words are (static models), else None."""
+        return None if self.tokenizer_bytes is None else self.tokenizer_bytes.tobytes().decode("utf-8")
+
     @property
     def digest(self) -> str:
-        """SHA-256 (hex) of the contents: words, table, scales, counts and sub-words; the same for equal contents."""
+        """SHA-256 (hex) of the contents: words, table, scales, counts, sub-words and tokeniser."""
         if self._digest is None:
             from tlclassic.vectors.state import compute_digest
 
