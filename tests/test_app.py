@@ -116,6 +116,18 @@ def test_predict_tsv_keeps_columns_and_order(model, run):
     assert [line[1] for line in lines[1:]] == [label for _, label in TRAIN[:8]]
 
 
+def test_kept_column_may_be_named_like_the_prediction(model, run):
+    code, out, _ = run("predict", model, "test.jsonl", "--keep", "label", "--column", "predicted", "--format", "csv")
+    assert code == 0
+    assert out.splitlines()[:2] == ["label,predicted", "delivery,delivery"]
+
+
+def test_misspelt_kept_column(model, run):
+    code, _, err = run("predict", model, "test.jsonl", "--keep", "idd")
+    assert code == 2
+    assert "--keep 'idd' names a column without a value" in err
+
+
 def test_predict_parquet(model, run, files):
     code, out, _ = run("predict", model, "test.jsonl", "--format", "parquet", "-o", "out.parquet")
     assert (code, out) == (0, "")

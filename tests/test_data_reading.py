@@ -341,7 +341,7 @@ def test_standard_input_is_told_by_content(stdin, content, expected):
 @pytest.mark.parametrize("content", [b"text\none\n", b"just a text\n", b"a\tb\n1\t2\n", b"\n"])
 def test_contents_that_do_not_tell_the_format(stdin, content):
     stdin(content)
-    refused("-", r"<stdin>: cannot tell the format\. Pass format= \(one of 'tsv', 'csv', 'jsonl', 'parquet', 'txt'\)")
+    refused("-", r"<stdin>: cannot tell the format\. Name it with format= .*: 'tsv', 'csv', 'jsonl', 'parquet', 'txt'")
 
 
 def test_standard_input_errors_name_it(stdin, monkeypatch):

@@ -9,6 +9,7 @@ import typer
 
 from tlclassic.app.console import progress_bar
 from tlclassic.app.options import Format, FormatOption, QuotedOption
+from tlclassic.errors import InvalidParameterError
 
 
 def predict(
@@ -25,6 +26,7 @@ def predict(
         list[str] | None,
         typer.Option(help="A column of the input to copy to the output, such as an id.", show_default=False),
     ] = None,
+    column: Annotated[str, typer.Option(help="Name of the predicted column in the output.")] = "label",
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of every class.")] = False,
     output_format: Annotated[Format, typer.Option("--format", help="Format of the output.")] = Format.jsonl,
     output: Annotated[str, typer.Option("--output", "-o", help="Where the predictions go; - for stdout.")] = "-",
@@ -46,7 +48,7 @@ def predict(
     text = text or task.get("text") or "text"
     kept = keep or []
     names = class_names(pipeline, labels)
-    shape = _Shape(output_format, names, kept, proba, task.get("separator", ","))
+    shape = _Shape(output_format, names, kept, column, proba, task.get("separator", ","))
     batches = read_batches(
         file,
         columns=[text],
@@ -60,30 +62,42 @@ def predict(
         progress_bar("predicting") as advance,
         open_writer(output, format=str(output_format), columns=shape.columns) as writer,
     ):
-        for batch in batches:
+        for number, batch in enumerate(batches):
+            if number == 0:
+                _check_kept(kept, batch.columns)
             predictions = predict_texts(pipeline, batch.columns[text], labels=labels, proba=proba)
             writer.write({**{name: batch.columns[name] for name in kept}, **shape.rows(predictions)})
             done += len(predictions.labels)
             advance(done, None)
 
 
+def _check_kept(kept: list[str], columns: dict[str, list[Any]]) -> None:
+    """Refuse a column that is not there; the reader gives None for one that a row may lack."""
+    for name in kept:
+        if all(value is None for value in columns[name]):
+            raise InvalidParameterError(f"--keep {name!r} names a column without a value in the input's first rows.")
+
+
 class _Shape:
     """How predictions become columns: JSONL nests the probabilities, the tables have a column for each class."""
 
-    def __init__(self, output_format: Format, names: list[Any], kept: list[str], proba: bool, separator: str) -> None:
+    def __init__(
+        self, output_format: Format, names: list[Any], kept: list[str], column: str, proba: bool, separator: str
+    ) -> None:
+        self._column = column
         self._nested = output_format == Format.jsonl
         self._flat_labels = output_format in (Format.tsv, Format.csv)
         self._names = [str(name) for name in names]
         self._proba = proba
         self._separator = separator
         probabilities = ["proba"] if self._nested else [f"proba_{name}" for name in self._names]
-        self.columns = [*kept, "label", *(probabilities if proba else [])]
+        self.columns = [*kept, column, *(probabilities if proba else [])]
 
     def rows(self, predictions: Any) -> dict[str, list[Any]]:
         labels = predictions.labels
         if self._flat_labels and labels and isinstance(labels[0], list):
             labels = [self._separator.join(map(str, row)) for row in labels]
-        columns = {"label": labels}
+        columns = {self._column: labels}
         if not self._proba:
             return columns
         table = predictions.proba.tolist()
