@@ -48,7 +48,8 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
         - "power": the power means of ``powers`` (Rücklé et al. 2018, https://arxiv.org/abs/1803.01400).
     tokenizer : "auto", Tokenizer, callable, spaCy ``Language``, ..., default "auto"
         "auto" takes the one that the vectors bring (static models). Else it splits contractions if the vocabulary knows
-        "n't", keeps case if it holds upper-case words, and keeps "!" and "?" if it knows one of them. See :func:`tlclassic.text.as_tokenizer` for what else is taken.
+        "n't", keeps case if it holds upper-case words, and keeps "!" and "?" if it knows one of them. See
+        :func:`tlclassic.text.as_tokenizer` for what else is taken.
     lower_fallback : bool, default True
         Look a token up in lower case where it is unknown as it stands.
     unknown : {"auto", "ignore", "zero", "subword", "mean"}, default "auto"
