@@ -247,4 +247,5 @@ def _format_of_contents(source: Source, first: str, wanted: Wanted) -> str:
     if _suffix(source.name) == ".txt" and "\t" not in first:
         return "txt"
     listed = ", ".join(repr(format) for format in FORMATS)
-    raise source.error("cannot tell the format", remedy=f"Name it with format= (on the command line --input-format): {listed}")
+    remedy = f"Name it with format= (on the command line --input-format): {listed}"
+    raise source.error("cannot tell the format", remedy=remedy)
