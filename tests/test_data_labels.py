@@ -94,6 +94,7 @@ def test_strings_are_split_on_request(write):
         (["a", ["b"]], {}, r"a\.jsonl:2: a list of labels"),
         ([["a"], 5], {}, r"a\.jsonl:2: a label that is not a list: 5"),
         ([[["a"]]], {}, r"a\.jsonl:1: a label of type list"),
+        ([["a"], ["b", " "]], {}, r"a\.jsonl:2: a blank label in a list\. Remove it; an empty list says"),
         ([[None]], {}, r"a\.jsonl:1: a label of type NoneType: None"),
     ],
 )

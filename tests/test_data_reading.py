@@ -125,7 +125,8 @@ def test_blank_line_of_a_single_column_is_an_empty_text(tmp_path):
 def test_header_only_and_no_bytes(tmp_path):
     assert texts(write(tmp_path / "a.tsv", "text\tlabel\n")) == []
     refused(write(tmp_path / "b.tsv", ""), r"b\.tsv: the file is empty")
-    refused(write(tmp_path / "c.tsv.gz", gzip.compress(b"")), r"no column 'text'; the columns are: ''")
+    for name in ("c.tsv.gz", "d.jsonl.gz", "e.parquet.gz"):
+        refused(write(tmp_path / name, gzip.compress(b"")), rf"{name}: the file is empty\. Expected a header")
 
 
 # --- CSV

@@ -134,6 +134,8 @@ class _Labels:
             value = [part.strip() for part in value.split(self.separator) if part.strip()]
         elif not isinstance(value, list):
             raise self._error(f"a label that is not a list: {shorten(value)}", line, "Give each row a list of labels")
+        if any(isinstance(item, str) and not item.strip() for item in value):
+            raise self._error("a blank label in a list", line, "Remove it; an empty list says that no label applies")
         return list(dict.fromkeys(self._atom(item, line) for item in value))
 
     def _atom(self, value: Any, line: int) -> Any:

@@ -129,13 +129,21 @@ def open_source(source: str | os.PathLike[str]) -> Iterator[Source]:
         raw = _standard_input() if source == STDIN else stack.enter_context(_open_file(name))
         head = _read_head(raw)
         if not head:
-            raise DataFormatError("the file is empty", path=name, remedy="Expected a header or at least one row")
+            raise _empty(name)
         packing = _packing(head, name)
         stream: Any = _buffered(head, raw)
         if packing is not None:
             stream = _buffered(b"", stack.enter_context(_unpacked(stream, packing)))
         plain = packing is None and source != STDIN and Path(name).is_file()
-        yield Source(name, stream, path=Path(name) if plain else None, packed=packing is not None)
+        opened = Source(name, stream, path=Path(name) if plain else None, packed=packing is not None)
+        with opened.unpacking():
+            if packing is not None and not opened.stream.peek(1):
+                raise _empty(name)
+        yield opened
+
+
+def _empty(name: str) -> DataFormatError:
+    return DataFormatError("the file is empty", path=name, remedy="Expected a header or at least one row")
 
 
 def _standard_input() -> Any:

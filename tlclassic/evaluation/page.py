@@ -46,7 +46,8 @@ svg text { fill: var(--ink); font-family: system-ui, sans-serif; } svg text.axis
 svg text.on { fill: var(--on); } .plain { fill: var(--plain); } .right { fill: var(--right); }
 .wrong { fill: var(--wrong); } .count { fill: var(--count); } .grid { stroke: var(--card); stroke-width: 1; }
 .tick { stroke: var(--soft); } .ideal { stroke: var(--ink); stroke-opacity: 0.6; stroke-dasharray: 5 4; }
-.point { fill: var(--ink); stroke: var(--card); stroke-width: 1.5; } svg.bar { display: inline-block; }
+.point { fill: var(--ink); stroke: var(--card); stroke-width: 1.5; } svg.bar { display: inline-block;
+  vertical-align: middle; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { text-align: right; padding: 3px 12px; border-bottom: 1px solid var(--rule); white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; } th:first-child, td:first-child { text-align: left; white-space: normal;

@@ -82,7 +82,7 @@ def _cells(
         x, y = left + float(j) * cell, top + float(i) * cell
         parts.append(_rect(x, y, cell, cell, kind, opacity=strength, title=told))
         if len(classes) <= _NUMBERED:
-            font = min(13.0, cell * 0.42, cell * 1.5 / len(str(count)))
+            font = min(13.0, cell * 0.42, cell * 1.35 / len(str(count)))
             on = "on" if strength > 0.7 else "off"
             parts.append(_text(x + cell / 2, y + cell / 2 + font * 0.35, font, str(count), kind=on, anchor="middle"))
     return parts
