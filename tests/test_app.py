@@ -310,3 +310,19 @@ def test_vectors_train_from_a_column(files, run):
     code, out, _ = run("train", "train.tsv", "-f", "vectors:own.tlc", "--vectors", "refer", "-o", "m.tlc")
     assert code == 0
     assert run("predict", "m.tlc", "--lines", stdin="late parcel\n")[0] == 0
+
+
+def test_model_refers_to_a_store(files, run):
+    assert run("vectors", "convert", "glove.txt", "v.tlc")[0] == 0
+    code, _, err = run("train", "train.tsv", "-f", "vectors:glove.txt", "--vectors", "refer", "-o", "m.tlc")
+    assert code == 2
+    assert "--vectors refer needs vectors in a store; glove.txt is none" in err
+    assert run("train", "train.tsv", "-f", "vectors:v.tlc", "--vectors", "refer", "-o", "m.tlc")[0] == 0
+    assert run("evaluate", "m.tlc", "test.jsonl")[0] == 0
+    (files / "elsewhere").mkdir()
+    (files / "v.tlc").rename(files / "elsewhere" / "moved.tlc")
+    code, _, err = run("evaluate", "m.tlc", "test.jsonl")
+    assert code == 1
+    assert "v.tlc" in err
+    assert run("evaluate", "m.tlc", "test.jsonl", "--vectors", "elsewhere/moved.tlc")[0] == 0
+    assert run("predict", "m.tlc", "--lines", "--vectors", "elsewhere/moved.tlc", stdin="late parcel\n")[0] == 0

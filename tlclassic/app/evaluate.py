@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tlclassic.app.console import note, print_json
-from tlclassic.app.options import FormatOption, JsonOption, QuotedOption
+from tlclassic.app.options import FormatOption, JsonOption, QuotedOption, StoresOption
 
 
 def evaluate(
@@ -30,6 +30,7 @@ def evaluate(
         typer.Option(help="Also write a self-contained HTML page with plots to this file.", show_default=False),
     ] = None,
     json: JsonOption = False,
+    vectors: StoresOption = None,
     input_format: FormatOption = None,
     quoted: QuotedOption = None,
 ) -> None:
@@ -54,7 +55,7 @@ def evaluate(
     )
     if data.n_unlabelled:
         note(f"{test}: {data.n_unlabelled} rows without a label are left out")
-    pipeline = load(model)
+    pipeline = load(model, vectors=vectors)
     labels = task.get("labels")
     classes = class_names(pipeline, labels)
     predictions = predict_texts(pipeline, data.texts, labels=labels, proba=hasattr(pipeline, "predict_proba"))

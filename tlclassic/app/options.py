@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Format", "FormatOption", "JsonOption", "OutputFormat", "QuotedOption", "TrustOption", "VectorsArgument"]
+__all__ = [
+    "Format",
+    "FormatOption",
+    "JsonOption",
+    "OutputFormat",
+    "QuotedOption",
+    "StoresOption",
+    "TrustOption",
+    "VectorsArgument",
+]
 
 
 class Format(StrEnum):
@@ -40,6 +49,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 TrustOption = Annotated[
     bool,
     typer.Option("--trust", help="Open gensim's own files, which are pickles: opening one can run code from it."),
+]
+StoresOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--vectors",
+        help="Where the store is now that a model refers to, if it was moved.",
+        show_default=False,
+    ),
 ]
 VectorsArgument = Annotated[
     Path,

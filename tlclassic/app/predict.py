@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tlclassic.app.console import progress_bar
-from tlclassic.app.options import Format, FormatOption, QuotedOption
+from tlclassic.app.options import Format, FormatOption, QuotedOption, StoresOption
 from tlclassic.errors import InvalidParameterError
 
 
@@ -31,6 +31,7 @@ def predict(
     output_format: Annotated[Format, typer.Option("--format", help="Format of the output.")] = Format.jsonl,
     output: Annotated[str, typer.Option("--output", "-o", help="Where the predictions go; - for stdout.")] = "-",
     batch_size: Annotated[int, typer.Option(help="Texts read and predicted at a time.", min=1)] = 4096,
+    vectors: StoresOption = None,
     input_format: FormatOption = None,
     quoted: QuotedOption = None,
 ) -> None:
@@ -43,7 +44,7 @@ def predict(
     from tlclassic.pipelines.applying import class_names, predict_texts
 
     task = read_metadata(model).get("task", {})
-    pipeline = load(model)
+    pipeline = load(model, vectors=vectors)
     labels = task.get("labels")
     text = text or task.get("text") or "text"
     kept = keep or []

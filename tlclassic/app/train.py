@@ -11,6 +11,8 @@ import typer
 
 from tlclassic.app.console import note, print_json, progress_bar
 from tlclassic.app.options import Format, FormatOption, JsonOption, QuotedOption, TrustOption
+from tlclassic.errors import InvalidParameterError
+from tlclassic.storage import is_artifact
 
 if TYPE_CHECKING:
     from tlclassic.data import Dataset
@@ -32,6 +34,7 @@ class Pooling(StrEnum):
 class Unknown(StrEnum):
     """What an unknown word counts for."""
 
+    auto = "auto"
     ignore = "ignore"
     zero = "zero"
     subword = "subword"
@@ -89,7 +92,9 @@ def train(
             show_default=False,
         ),
     ] = None,
-    unknown: Annotated[Unknown, typer.Option(help="What a word without a vector counts for.")] = Unknown.ignore,
+    unknown: Annotated[
+        Unknown, typer.Option(help="What a word without a vector counts for; auto: its sub-words if there are any.")
+    ] = Unknown.auto,
     multilabel: Annotated[
         bool | None,
         typer.Option(
@@ -133,6 +138,8 @@ def train(
     from tlclassic.pipelines import save
     from tlclassic.pipelines.training import FeatureOptions, train_classifier
 
+    if vectors == InModel.refer:
+        _check_stores(features)
     reading = _reading(text, label, multilabel, separator, input_format, quoted)
     data = load_dataset(_source(train_file), **reading)
     _say_unlabelled(train_file, data)
@@ -175,6 +182,15 @@ def train(
     report["model"] = str(out)
     report["bytes"] = out.stat().st_size
     print_json(report) if json else _print(report)
+
+
+def _check_stores(features: list[str]) -> None:
+    """Before the training, not after it: only a store can be referred to."""
+    for name in features:
+        kind, _, path = name.partition(":")
+        if kind == "vectors" and not is_artifact(path):
+            remedy = f"Make one: tlclassic vectors convert {path} OUT"
+            raise InvalidParameterError(f"--vectors refer needs vectors in a store; {path} is none. {remedy}")
 
 
 def _source(path: Path) -> str:

@@ -78,12 +78,12 @@ class ThresholdClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  
     >>> import numpy as np
     >>> from sklearn.linear_model import LogisticRegression
     >>> from sklearn.multiclass import OneVsRestClassifier
-    >>> X = np.linspace(0, 1, 40)[:, None]
-    >>> Y = (X > np.array([[0.5, 0.9]])).astype(int)
-    >>> plain = OneVsRestClassifier(LogisticRegression()).fit(X, Y)
-    >>> tuned = ThresholdClassifier(OneVsRestClassifier(LogisticRegression())).fit(X, Y)
-    >>> int(plain.predict(X)[:, 1].sum()), int(tuned.predict(X)[:, 1].sum())
-    (0, 4)
+    >>> X = np.linspace(0, 4, 200)[:, None]
+    >>> Y = (X > np.array([[2.0, 3.6]])).astype(int)
+    >>> plain = OneVsRestClassifier(LogisticRegression(C=0.1)).fit(X, Y)
+    >>> tuned = ThresholdClassifier(OneVsRestClassifier(LogisticRegression(C=0.1))).fit(X, Y)
+    >>> [int(labels[:, 1].sum()) for labels in (Y, plain.predict(X), tuned.predict(X))]
+    [20, 0, 26]
     """
 
     def __init__(self, estimator: Any, *, cv: int = 5, random_state: int = 0) -> None:
