@@ -30,7 +30,8 @@ _STYLE = """
 @media print { :root { color-scheme: light; --page: #fff; --card: #fff; --ink: #000; --soft: #444; --rule: #bbb;
   --plain: #f1f2f4; --right: #1c5fa8; --wrong: #d2570a; --count: #8b929c; --on: #fff; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  section, tr { break-inside: avoid; } section.long { break-inside: auto; } .scroll { overflow: visible; } }
+  section, tr { break-inside: avoid; } section.long { break-inside: auto; } .scroll { overflow: visible; }
+  svg { min-width: 0 !important; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 24px 16px 48px; max-width: 1040px; background: var(--page); color: var(--ink);
   font: 15px/1.45 system-ui, sans-serif; }
@@ -51,7 +52,8 @@ svg text.on { fill: var(--on); } .plain { fill: var(--plain); } .right { fill: v
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 14px; }
 th, td { text-align: right; padding: 3px 12px; border-bottom: 1px solid var(--rule); white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; } th:first-child, td:first-child { text-align: left; white-space: normal;
-  overflow-wrap: anywhere; min-width: 9em; }
+  overflow-wrap: anywhere; min-width: 10em; }
+@media (max-width: 860px) { th:nth-child(5), td:nth-child(5) { display: none; } }
 """
 
 

@@ -139,7 +139,7 @@ def _cut(label: Any) -> str:
 
 def _svg(width: float, height: float, name: str, parts: list[str], *, fixed: bool = False) -> str:
     # A map of many classes keeps its size and scrolls: shrunk to a narrow window its labels could not be read.
-    style = f' style="min-width:{min(width, 600):.0f}px"' if fixed else ""
+    style = f' style="min-width:{width:.0f}px"' if fixed else ""
     box = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}"'
     return f'<svg {box}{style} role="img" aria-label="{escape(name)}">{"".join(parts)}</svg>'
 
