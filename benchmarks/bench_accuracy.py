@@ -26,6 +26,7 @@ SETS = ("mr", "cr", "subj", "mpqa", "sst2", "trec6", "ag_news", "banking77")
 POOLINGS: dict[str, Any] = {
     "mean": "mean",
     "sif": "sif",
+    "usif": "usif",
     "power": "power",
     "mean+max+min": ("mean", "max", "min"),
 }

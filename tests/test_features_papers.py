@@ -60,7 +60,7 @@ def sif(texts, p, a=1e-3, n_components=1):
 
 
 def usif(texts, p, m=5):
-    """Ethayarajh 2018: a = (1 - alpha) / (alpha Z), unit word vectors, piecewise removal of m components."""
+    """Ethayarajh 2018 as its author's code: a = (1 - alpha) / (alpha Z), dimensions normalised, piecewise removal."""
     size = len(p)
     n = np.mean([len(known(text)) for text in TEXTS])
     alpha = sum(probability > 1 - (1 - 1 / size) ** n for probability in p.values()) / size
@@ -68,12 +68,14 @@ def usif(texts, p, m=5):
     least = min(p.values())
 
     def embed(some):
-        return np.array(
-            [
-                average(text, lambda word: a / (a / 2 + p.get(word, least)) / np.linalg.norm(vector(word)))
-                for text in some
-            ]
-        )
+        return np.array([embed_one(known(text)) for text in some])
+
+    def embed_one(words):
+        if not words:
+            return np.zeros(TABLE.shape[1])
+        v = np.array([vector(word) for word in words])
+        v = v / np.linalg.norm(v, axis=0)
+        return np.mean([a / (a / 2 + p.get(word, least)) * v[i] for i, word in enumerate(words)], axis=0)
 
     _, s, components = np.linalg.svd(embed(TEXTS), full_matrices=False)
     result = embed(texts)
@@ -173,7 +175,6 @@ def test_unknown_words_by_their_n_grams():
     np.testing.assert_allclose(last(pooling="max"), np.maximum(np.maximum(vector("w1"), x), y), atol=1e-6)
     # By rank, every word of the vocabulary is counted; an unseen one is as probable as the last.
     weights = EmbeddingVectorizer(vectors, pooling="usif", counts="rank").fit(TEXTS).weights_["usif"].astype(np.float64)
-    rarest = weights[-1] * np.linalg.norm(vector("w59"))
-    unseen = rarest * (2 * x / np.linalg.norm(x) + y / np.linalg.norm(y))
-    expected = (weights[1] * vector("w1") + unseen) / 4
+    norms = np.sqrt(2 * x**2 + vector("w1") ** 2 + y**2)
+    expected = (weights[1] * vector("w1") + weights[-1] * (2 * x + y)) / 4 / norms
     np.testing.assert_allclose(last(pooling="usif", counts="rank", n_components=0), expected, atol=1e-5)

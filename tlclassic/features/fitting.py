@@ -73,7 +73,7 @@ def word_weights(
     smallest = float(probabilities.vocabulary.min())
     weights = formulas.usif_weights(probabilities.rows, parameter, smallest)
     unknown = float(formulas.usif_weights(np.zeros(1), parameter, smallest)[0])
-    return (weights * _inverse(vectors.norms)).astype(np.float32), unknown
+    return weights.astype(np.float32), unknown
 
 
 def _probabilities(counts: Any, tokens: Sequence[Tokens], vectors: Any) -> WordProbabilities:
@@ -90,14 +90,6 @@ def _probabilities(counts: Any, tokens: Sequence[Tokens], vectors: Any) -> WordP
     rows = counts_of_rows(table, vectors, cased=is_cased(vectors))
     counted = np.fromiter(table.values(), dtype=np.float64, count=len(table))
     return WordProbabilities.from_counts(rows, counted[counted > 0])
-
-
-def _inverse(norms: NDArray[Any]) -> NDArray[np.float64]:
-    """1 / norm; 0 for a zero vector."""
-    wide = norms.astype(np.float64)
-    result = np.zeros_like(wide)
-    np.divide(1.0, wide, out=result, where=wide > 0)
-    return result
 
 
 def with_unknown(tokens: Tokens, vectors: Any, unknown: str) -> tuple[NDArray[np.int32], NDArray[np.float32] | None]:
@@ -117,6 +109,4 @@ def weights_of_unknown(block: Block, weight: float, extra: NDArray[np.float32] |
     """The weight of each row of ``extra``: that of a word which was not counted."""
     if extra is None or block.weighting is None:
         return None
-    if block.weighting != "usif":
-        return np.full(len(extra), weight, dtype=np.float32)
-    return (weight * _inverse(np.linalg.norm(extra, axis=1))).astype(np.float32)
+    return np.full(len(extra), weight, dtype=np.float32)

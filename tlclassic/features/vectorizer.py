@@ -42,9 +42,10 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
         - "tfidf": their mean weighted by idf(w) = ln((1 + n) / (1 + df(w))) + 1, from the training texts.
         - "sif": sum of a / (a + p(w)) v(w) over the number of words, less its projection on the first common
           component of the training texts (Arora, Liang and Ma 2017, https://openreview.net/forum?id=SyK00v5xx).
-        - "usif": sum of a' / (a' / 2 + p(w)) v(w) / ||v(w)|| over the number of words, a' computed from the
-          vocabulary and the mean length of the training texts, less the first five common components, each by its
-          share of the variance (Ethayarajh 2018, https://aclanthology.org/W18-3012).
+        - "usif": sum of a' / (a' / 2 + p(w)) v(w) over the number of words, each dimension divided by its norm over
+          the words of the text, a' computed from the vocabulary and the mean length of the training texts, less the
+          first five common components, each by its share of the variance (Ethayarajh 2018,
+          https://aclanthology.org/W18-3012; the division as in the author's code).
         - "power": the power means of ``powers`` (Rücklé et al. 2018, https://arxiv.org/abs/1803.01400).
     tokenizer : "auto", Tokenizer, callable, spaCy ``Language``, ..., default "auto"
         "auto" takes the one that the vectors bring (static models). Else it splits contractions if the vocabulary knows
@@ -238,7 +239,30 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
         rows, extra = fitting.with_unknown(tokens, self.vectors_, self.unknown_)
         ops = [self._op(block, extra) for block in self._blocks]
         _POOL.pool(self.vectors_.table, rows, tokens.indptr, ops, out, scales=self.vectors_.scales, extra=extra)
+        self._divide_by_norms(rows, tokens.indptr, extra, out)
         return out
+
+    def _divide_by_norms(
+        self,
+        rows: NDArray[np.int32],
+        indptr: NDArray[np.int64],
+        extra: NDArray[np.float32] | None,
+        out: NDArray[np.float32],
+    ) -> None:
+        """For "usif": divide each dimension by its norm over the words of the text, in place."""
+        places = [place for place, block in enumerate(self._blocks) if block.weighting == "usif"]
+        if not places:
+            return
+        norms = np.empty((len(indptr) - 1, self.vectors_.dim), dtype=np.float32)
+        root_mean_square = ("power", 2, None, None, "count", 0.0)
+        _POOL.pool(
+            self.vectors_.table, rows, indptr, [root_mean_square], norms, scales=self.vectors_.scales, extra=extra
+        )
+        n_vectors = np.diff(np.concatenate(([0], np.cumsum(rows >= 0)))[indptr])
+        norms *= np.sqrt(n_vectors, dtype=np.float32)[:, None]
+        for place in places:
+            values = self._columns(out, place)
+            np.divide(values, norms, out=values, where=norms > 0)
 
     def _op(self, block: Block, extra: NDArray[np.float32] | None) -> tuple[Any, ...]:
         """One pooling as the kernel takes it."""
