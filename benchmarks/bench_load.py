@@ -21,7 +21,7 @@ from common import SCRATCH, Results
 #: Wall-clock and processor seconds, peak memory of the process and its memory before the load in MiB.
 MEASURES = ("seconds", "cpu_seconds", "peak_mb", "before_mb")
 #: gensim takes ten minutes for two million rows of 300: a larger file's ratio is taken on so many of its first rows.
-GENSIM_ROWS = 400_000
+GENSIM_ROWS = 200_000
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 

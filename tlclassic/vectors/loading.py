@@ -141,6 +141,6 @@ def _collect(reader: VectorReader, oov: str) -> WordVectors:
 
 def _capacity(reader: VectorReader, needed: int) -> int:
     """Rows to make room for: by the part of the file read where that is known, else half as many again."""
-    if reader.fraction:
-        return max(needed, int(1.02 * reader.n_rows / reader.fraction))
-    return needed + needed // 2
+    capacity = int(1.02 * reader.n_rows / reader.fraction) if reader.fraction else needed + needed // 2
+    # Growing an array writes zeros to the new part: what a limit leaves out must not cost memory.
+    return max(needed, capacity if reader.limit is None else min(capacity, reader.limit))
