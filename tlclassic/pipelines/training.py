@@ -16,6 +16,7 @@ from sklearn.preprocessing import MultiLabelBinarizer, StandardScaler
 from tlclassic._validate import check_choice, check_texts
 from tlclassic.errors import InvalidParameterError
 from tlclassic.features import EmbeddingVectorizer
+from tlclassic.features.poolings import resolve_poolings
 from tlclassic.heads import LogisticSearch, search_logistic
 
 __all__ = ["FeatureOptions", "TrainingResult", "build_features", "train_classifier"]
@@ -74,10 +75,19 @@ def build_features(options: FeatureOptions) -> Any:
     """
     if not options.features:
         raise InvalidParameterError("features must name at least one of vectors:PATH, tfidf, tfidf-char; got none.")
-    parts = [_feature(name, options) for name in options.features]
+    parts = {f"features{number}": _feature(name, options) for number, name in enumerate(options.features)}
     if len(parts) == 1:
-        return parts[0]
-    return FeatureUnion([(f"features{number}", part) for number, part in enumerate(parts)])
+        return parts["features0"]
+    # TF-IDF rows have length one, d standardised columns about sqrt(d): brought to the same length, one strength of
+    # regularisation fits both.
+    weights = {name: _width(part) ** -0.5 for name, part in parts.items() if isinstance(part, Pipeline)}
+    return FeatureUnion(list(parts.items()), transformer_weights=weights)
+
+
+def _width(part: Pipeline) -> int:
+    """The number of columns of pooled word vectors."""
+    vectorizer = part.named_steps["pool"]
+    return int(vectorizer.vectors.dim * len(resolve_poolings(vectorizer.pooling, vectorizer.powers)))
 
 
 def _feature(name: str, options: FeatureOptions) -> Any:
@@ -133,6 +143,8 @@ def train_classifier(
     InvalidParameterError
     """
     check_choice("calibrate", calibrate, CALIBRATIONS)
+    if multilabel and calibrate != "none":
+        raise InvalidParameterError("calibrate works with one label a text; got multilabel=True.")
     texts = check_texts(texts)
     targets, names = _targets(labels, multilabel)
     features = build_features(options)
@@ -147,8 +159,6 @@ def train_classifier(
     )
     head = search.estimator
     if calibrate != "none":
-        if multilabel:
-            raise InvalidParameterError("calibrate works with one label a text; got multilabel=True.")
         head = _calibrated(head, matrix, targets, calibrate, search.n_folds)
     return TrainingResult(Pipeline([("features", features), ("head", head)]), search, names)
 
