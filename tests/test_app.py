@@ -162,6 +162,15 @@ def test_integers_stay_integers(files, run):
     assert json.loads(out)["accuracy"] == 1.0
 
 
+def test_booleans_in_a_file_without_types(files, run):
+    rows = [{"text": text, "label": label == "delivery"} for text, label in TRAIN]
+    (files / "bools.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run("train", "bools.jsonl", "-f", "tfidf", "-o", "bools.tlc")[0] == 0
+    assert run("predict", "bools.tlc", "bools.jsonl", "--keep", "text", "--format", "tsv", "-o", "back.tsv")[0] == 0
+    _, out, _ = run("evaluate", "bools.tlc", "back.tsv", "--json")
+    assert json.loads(out)["accuracy"] == 1.0
+
+
 def test_multilabel(files, run):
     rows = [{"text": text, "label": [label, "late"] if "late" in text else [label]} for text, label in TRAIN]
     (files / "many.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

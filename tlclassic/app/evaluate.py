@@ -69,9 +69,14 @@ def evaluate(
 
 def _like_classes(labels: list[Any], classes: list[Any]) -> list[Any]:
     """TSV and CSV have no types: a label read as "1" is the class 1 of a model trained on typed labels."""
-    by_name = {str(name): name for name in classes}
+    by_name = {_spelling(name): name for name in classes}
 
     def typed(label: Any) -> Any:
-        return [typed(item) for item in label] if isinstance(label, list) else by_name.get(str(label), label)
+        return [typed(item) for item in label] if isinstance(label, list) else by_name.get(_spelling(label), label)
 
     return [typed(label) for label in labels]
+
+
+def _spelling(label: Any) -> str:
+    # As our own writers spell it.
+    return str(label).lower() if isinstance(label, bool) else str(label)

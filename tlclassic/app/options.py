@@ -20,8 +20,8 @@ __all__ = [
 ]
 
 
-class Format(StrEnum):
-    """Formats of a file of texts."""
+class OutputFormat(StrEnum):
+    """Formats that predictions are written in."""
 
     tsv = "tsv"
     csv = "csv"
@@ -29,7 +29,15 @@ class Format(StrEnum):
     parquet = "parquet"
 
 
-OutputFormat = Format
+class Format(StrEnum):
+    """Formats of a file of texts; txt has one text a line and no columns."""
+
+    tsv = "tsv"
+    csv = "csv"
+    jsonl = "jsonl"
+    parquet = "parquet"
+    txt = "txt"
+
 
 FormatOption = Annotated[
     Format | None,

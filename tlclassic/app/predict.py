@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from tlclassic.app.console import progress_bar
-from tlclassic.app.options import Format, FormatOption, QuotedOption, StoresOption
+from tlclassic.app.options import FormatOption, OutputFormat, QuotedOption, StoresOption
 from tlclassic.errors import InvalidParameterError
 
 
@@ -28,7 +28,7 @@ def predict(
     ] = None,
     column: Annotated[str, typer.Option(help="Name of the predicted column in the output.")] = "label",
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of every class.")] = False,
-    output_format: Annotated[Format, typer.Option("--format", help="Format of the output.")] = Format.jsonl,
+    output_format: Annotated[OutputFormat, typer.Option("--format", help="Format of the output.")] = OutputFormat.jsonl,
     output: Annotated[str, typer.Option("--output", "-o", help="Where the predictions go; - for stdout.")] = "-",
     batch_size: Annotated[int, typer.Option(help="Texts read and predicted at a time.", min=1)] = 4096,
     vectors: StoresOption = None,
@@ -83,11 +83,11 @@ class _Shape:
     """How predictions become columns: JSONL nests the probabilities, the tables have a column for each class."""
 
     def __init__(
-        self, output_format: Format, names: list[Any], kept: list[str], column: str, proba: bool, separator: str
+        self, output_format: OutputFormat, names: list[Any], kept: list[str], column: str, proba: bool, separator: str
     ) -> None:
         self._column = column
-        self._nested = output_format == Format.jsonl
-        self._flat_labels = output_format in (Format.tsv, Format.csv)
+        self._nested = output_format == OutputFormat.jsonl
+        self._flat_labels = output_format in (OutputFormat.tsv, OutputFormat.csv)
         self._names = [str(name) for name in names]
         self._proba = proba
         self._separator = separator

@@ -222,6 +222,7 @@ def _report(result: TrainingResult, data: Dataset, path: Path) -> dict[str, Any]
         "n": len(data.texts),
         "n_unlabelled": data.n_unlabelled,
         "classes": classes,
+        "multilabel": result.labels is not None,
         "C": search.C,
         "cross_validation": {"metric": search.metric, "score": search.scores[search.C], "folds": search.n_folds},
         "sha256": _digest(path),
@@ -252,8 +253,9 @@ def _shown(options: FeatureOptions) -> dict[str, Any]:
 def _print(report: dict[str, Any]) -> None:
     validation = report["cross_validation"]
     print(f"trained on {report['n']:,} texts, {len(report['classes'])} classes")
+    per_label = " of the label decisions" if report["multilabel"] and validation["metric"] == "accuracy" else ""
     folds = f"{validation['folds']}-fold cross-validation"
-    print(f"{validation['metric']} {validation['score']:.4f} in {folds} (C = {report['C']:g})")
+    print(f"{validation['metric']} {validation['score']:.4f}{per_label} in {folds} (C = {report['C']:g})")
     if "dev" in report:
         scores = report["dev"]
         print(f"accuracy {scores['accuracy']:.4f}, macro-F1 {scores['macro_f1']:.4f} on {scores['n']:,} dev texts")
