@@ -53,7 +53,7 @@ def predict(
     batches = read_batches(
         file,
         columns=[text],
-        optional=kept,
+        optional=[name for name in kept if name != text],
         format="txt" if lines else None if input_format is None else str(input_format),
         quoted=quoted,
         batch_size=batch_size,
