@@ -93,7 +93,7 @@ def test_sif(counts, n_components):
 
 
 def test_sif_defaults():
-    expected = sif(NEW, probabilities("train"))
+    expected = sif(NEW, probabilities("rank"))
     np.testing.assert_allclose(
         EmbeddingVectorizer(VECTORS, pooling="sif").fit(TEXTS).transform(NEW), expected, atol=1e-5
     )
@@ -151,8 +151,10 @@ def test_unknown_words():
     # An unknown word is as rare as can be: weight 1 in SIF.
     p = probabilities("train")
     weighted = sum(1e-3 / (1e-3 + p[word]) * vector(word) for word in ("w1", "w2"))
-    np.testing.assert_allclose(first("zero", pooling="sif", n_components=0), weighted / 4, atol=1e-6)
-    np.testing.assert_allclose(first("mean", pooling="sif", n_components=0), (weighted + 2 * mean) / 4, atol=1e-6)
+    np.testing.assert_allclose(first("zero", pooling="sif", counts="train", n_components=0), weighted / 4, atol=1e-6)
+    np.testing.assert_allclose(
+        first("mean", pooling="sif", counts="train", n_components=0), (weighted + 2 * mean) / 4, atol=1e-6
+    )
     # And it has the inverse document frequency of a word that no text holds.
     idf = EmbeddingVectorizer(VECTORS, pooling="tfidf").fit(TEXTS).weights_["tfidf"].astype(np.float64)
     numerator = idf[1] * vector("w1") + idf[2] * vector("w2")

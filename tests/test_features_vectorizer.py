@@ -111,7 +111,7 @@ def test_names_of_features():
 
 
 def test_what_is_learnt():
-    vectorizer = EmbeddingVectorizer(VECTORS, pooling=("mean", "tfidf", "sif"), a=0.5).fit(TEXTS)
+    vectorizer = EmbeddingVectorizer(VECTORS, pooling=("mean", "tfidf", "sif"), a=0.5, counts="train").fit(TEXTS)
     assert list(vectorizer.weights_) == ["tfidf", "sif"]
     # "the" is 2 of 10 known running words, and 2 of 4 texts hold it.
     np.testing.assert_allclose(vectorizer.weights_["sif"][0], 0.5 / (0.5 + 2 / 10), rtol=1e-6)

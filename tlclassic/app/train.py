@@ -92,6 +92,13 @@ def train(
             show_default=False,
         ),
     ] = None,
+    counts: Annotated[
+        str,
+        typer.Option(
+            help="Where sif and usif take word probabilities from: rank (Zipf's law over sorted vectors), train (the "
+            "training texts), vectors (counts stored with them), or a file of 'word count' lines.",
+        ),
+    ] = "rank",
     unknown: Annotated[
         Unknown, typer.Option(help="What a word without a vector counts for; auto: its sub-words if there are any.")
     ] = Unknown.auto,
@@ -147,7 +154,7 @@ def train(
     options = FeatureOptions(
         features=features,
         pooling=[str(name) for name in pooling or [Pooling.mean]],
-        vectorizer={"unknown": str(unknown)},
+        vectorizer={"unknown": str(unknown), "counts": counts},
         load={"limit": limit, "cache": True if cache else None, "trust": trust},
     )
     with progress_bar("cross-validating") as advance:

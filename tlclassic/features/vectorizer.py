@@ -57,10 +57,11 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
         What an unknown word is: nothing; a zero vector, which counts in the mean; its sub-word vector (fastText
         vectors only); the mean of all vectors. "auto" is "subword" or "mean" where that is the vectors' own policy
         (``vectors.oov``), else "ignore".
-    counts : "train", "rank", "vectors", path-like or dict, default "train"
-        Where "sif" and "usif" take p(w) from: the training texts; the row, by Zipf's law (for vectors sorted by
-        frequency); the counts that came with the vectors; a file of "word count" lines (:func:`read_counts`); a dict
-        of word to count.
+    counts : "rank", "train", "vectors", path-like or dict, default "rank"
+        Where "sif" and "usif" take p(w) from: the row, by Zipf's law (for vectors sorted by frequency, as nearly all
+        published ones are); the training texts (in a narrow domain they make the very words common that carry the
+        classes, such as the question words of questions); the counts that came with the vectors; a file of "word
+        count" lines (:func:`read_counts`); a dict of word to count.
     a : float, default 1e-3
         The parameter of "sif".
     n_components : int or None, default None
@@ -105,7 +106,7 @@ class EmbeddingVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc
         tokenizer: Any = "auto",
         lower_fallback: bool = True,
         unknown: str = "auto",
-        counts: str | os.PathLike[str] | Mapping[str, float] = "train",
+        counts: str | os.PathLike[str] | Mapping[str, float] = "rank",
         a: float = 1e-3,
         n_components: int | None = None,
         powers: Sequence[float] = (1, 2, 3, float("inf"), float("-inf")),
