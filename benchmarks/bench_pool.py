@@ -14,13 +14,19 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAY
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import argparse  # noqa: E402  (thread counts are read when the libraries are imported)
+import sys  # noqa: E402
 from typing import Any  # noqa: E402
 
 import numpy as np  # noqa: E402
 from common import SCRATCH, Results, dataset  # noqa: E402
 
 from tlclassic import EmbeddingVectorizer, WordVectors  # noqa: E402
-from tlclassic.evaluation import interleaved  # noqa: E402
+from tlclassic.evaluation import interleaved, process_cost  # noqa: E402
+
+
+def our_vectorizer(vectors: WordVectors) -> Any:
+    """Mean pooling as a user gets it."""
+    return EmbeddingVectorizer(vectors, pooling="mean").fit(["nothing is learnt"]).transform
 
 
 def gensim_loop(vectors: WordVectors) -> Any:
@@ -52,16 +58,33 @@ def model2vec_model(vectors: WordVectors) -> Any:
     return StaticModel(table, tokenizer, normalize=False)
 
 
+def model2vec_encode(vectors: WordVectors) -> Any:
+    """Its batches, without worker processes."""
+    model = model2vec_model(vectors)
+    return lambda texts: model.encode(texts, use_multiprocessing=False, show_progress_bar=False)
+
+
+ENCODERS = {"tlclassic": our_vectorizer, "gensim loop": gensim_loop, "model2vec": model2vec_encode}
+
+
+def child(encoder: str, store: str, name: str) -> None:
+    """Open the store, encode a set once, in a process of its own."""
+    ENCODERS[encoder](WordVectors.load(store))(dataset(name)["train"][0])
+
+
+def peak_memory(store: str, name: str) -> dict[str, int]:
+    """Peak memory in MB of a process that opens the vectors and encodes the set with each encoder."""
+    return {
+        encoder: round(process_cost([sys.executable, __file__, "--child", encoder, store, name]).peak_bytes / 1e6)
+        for encoder in ENCODERS
+    }
+
+
 def measure(name: str, texts: list[str], vectors: WordVectors, repeats: int) -> dict[str, Any]:
     """One row."""
-    vectorizer = EmbeddingVectorizer(vectors, pooling="mean").fit(texts[:10])
-    loop, static = gensim_loop(vectors), model2vec_model(vectors)
     n_bytes = sum(len(text.encode()) for text in texts)
-    candidates = {
-        "tlclassic": lambda: vectorizer.transform(texts),
-        "gensim loop": lambda: loop(texts),
-        "model2vec": lambda: static.encode(texts, use_multiprocessing=False, show_progress_bar=False),
-    }
+    encoders = {encoder: make(vectors) for encoder, make in ENCODERS.items()}
+    candidates = {encoder: (lambda encode=encode: encode(texts)) for encoder, encode in encoders.items()}
     timing = interleaved(candidates, repeats=repeats)
     medians = {key: timing[key]["median"] for key in candidates}
     return {
@@ -82,7 +105,11 @@ def main() -> None:
     """Short and long texts, a table that fits the cache and one that does not."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--child", nargs=3)
     arguments = parser.parse_args()
+    if arguments.child:
+        child(*arguments.child)
+        return
     results = Results("pool")
     for size in ("400000-100", "2000000-300"):
         store = SCRATCH / f"glove-{size}.tlc"
@@ -94,6 +121,8 @@ def main() -> None:
             texts = dataset(name)["train"][0]
             if (key := f"{name} {size}") not in results:
                 results.add(key, measure(name, texts, vectors, arguments.repeats))
+            if "peak_mb" not in results.data["rows"][key]:
+                results.add(key, {**results.data["rows"][key], "peak_mb": peak_memory(str(store), name)})
 
 
 if __name__ == "__main__":

@@ -52,17 +52,17 @@ def accuracy_plot(rows: dict[str, dict[str, Any]], path: Path) -> None:
     left, right, top, step = 110.0, 700.0, 60.0, 34.0
 
     def place(value: float) -> float:
-        return left + (value - 40) / 60 * (right - left)
+        return left + (value - 60) / 40 * (right - left)
 
     bottom = top + step * len(sets)
-    parts = [part for tick in range(40, 101, 10) for part in _tick(place(tick), top - 14, bottom - 10, f"{tick}")]
+    parts = [part for tick in range(60, 101, 5) for part in _tick(place(tick), top - 14, bottom - 10, f"{tick}")]
     for row_number, name in enumerate(sets):
         y = top + step * row_number + 8
         parts += [text(left - 12, y + 4, name, anchor="end"), line(left, y, right, y)]
         for number, (source, values) in enumerate(series.items()):
             if name in values:
                 parts.append(
-                    _mark(number, place(max(40.0, values[name][1])), y, f"{source}, {name}: {values[name][1]:.2f}")
+                    _mark(number, place(max(60.0, values[name][1])), y, f"{source}, {name}: {values[name][1]:.2f}")
                 )
     parts.append(text((left + right) / 2, bottom + 26, "test accuracy, %", "axis", "middle"))
     for number, source in enumerate(series):

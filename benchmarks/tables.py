@@ -102,9 +102,19 @@ def pooling() -> str:
                 f"{speed['model2vec']:,}",
                 f"{row['gensim / tlclassic']} ×",
                 f"{row['model2vec / tlclassic']} ×",
+                " / ".join(f"{row['peak_mb'][name]:,}" for name in ("tlclassic", "gensim loop", "model2vec")),
             ]
         )
-    header = ["texts, table", "tlclassic texts/s", "MB/s", "gensim loop", "model2vec", "over gensim", "over model2vec"]
+    header = [
+        "texts, table",
+        "tlclassic texts/s",
+        "MB/s",
+        "gensim loop",
+        "model2vec",
+        "over gensim",
+        "over model2vec",
+        "peak MB",
+    ]
     return table(header, body)
 
 
