@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -204,3 +205,15 @@ def test_two_writers_at_once(tmp_path):
         second.write(b"second")
     assert path.read_bytes() == b"first"
     assert _leftovers(tmp_path, "file") == []
+
+
+def test_full_disk_names_the_file_and_keeps_the_old_one(tmp_path):
+    (tmp_path / "file").write_bytes(b"old")
+    with (
+        pytest.raises(InputError, match=r"file: no space is left here\. Free some"),
+        atomic_write(tmp_path / "file") as file,
+    ):
+        file.write(b"new")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert (tmp_path / "file").read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]

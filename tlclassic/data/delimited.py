@@ -23,7 +23,9 @@ Record = tuple[int, list[str]]
 
 #: An open quote swallows what follows: it is given up after so many characters (one line alone may be longer).
 _LONGEST_OPEN_QUOTE = 1 << 28
-_QUOTE_REMEDY = 'Write a quote inside a quoted field as "", or pass quoted=False if quotes are ordinary characters'
+_QUOTE_REMEDY = (
+    'Write a quote inside a quoted field as "", or pass quoted=False (--unquoted) if quotes are ordinary characters'
+)
 
 
 def delimited_rows(source: Source, wanted: Wanted, *, delimiter: str, quoted: bool) -> Iterator[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -13,6 +14,8 @@ from typing import BinaryIO
 from tlclassic.errors import InputError
 
 __all__ = ["atomic_write"]
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
@@ -43,9 +46,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.errno in _NO_SPACE:
+            remedy = "Free some or choose another path; what was there before is unchanged"
+            raise InputError("no space is left here", path=target, remedy=remedy) from error
         raise
     _sync_folder(target.parent)
 
