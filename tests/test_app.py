@@ -258,8 +258,8 @@ def test_vectors_info(files, run):
 
 
 def test_vectors_convert_and_back(files, run):
-    assert run("vectors", "convert", "glove.txt", "v.tlc")[:2] == (0, "wrote v.tlc\n")
-    assert run("vectors", "convert", "v.tlc", "back.txt", "--to", "glove")[0] == 0
+    assert run("vectors", "convert", "glove.txt", "v.tlc")[:2] == (0, "wrote v.tlc (store)\n")
+    assert run("vectors", "convert", "v.tlc", "back.txt")[:2] == (0, "wrote back.txt (glove)\n")
     assert [line.split()[0] for line in (files / "back.txt").read_text().splitlines()] == WORDS
     assert run("vectors", "convert", "glove.txt", "v8.tlc", "--dtype", "int8")[0] == 0
     _, out, _ = run("vectors", "info", "v8.tlc", "--json", "--verify")
@@ -335,3 +335,54 @@ def test_model_refers_to_a_store(files, run):
     assert "v.tlc" in err
     assert run("evaluate", "m.tlc", "test.jsonl", "--vectors", "elsewhere/moved.tlc")[0] == 0
     assert run("predict", "m.tlc", "--lines", "--vectors", "elsewhere/moved.tlc", stdin="late parcel\n")[0] == 0
+
+
+def test_output_is_checked_before_any_work(files, run, model):
+    for arguments in (
+        ["train", "train.tsv", "-f", "tfidf", "-o", "train.tsv"],
+        ["train", "train.tsv", "-f", "vectors:glove.txt", "-o", "glove.txt"],
+        ["predict", "model.tlc", "test.jsonl", "-o", "model.tlc"],
+        ["predict", "model.tlc", "test.jsonl", "-o", "test.jsonl"],
+        ["vectors", "convert", "glove.txt", "glove.txt"],
+    ):
+        before = {path.name: path.read_bytes() for path in files.iterdir()}
+        code, _, err = run(*arguments)
+        assert code == 2
+        assert "the output must not replace an input" in err
+        assert {path.name: path.read_bytes() for path in files.iterdir()} == before
+
+
+def test_format_of_the_output_is_told_by_its_name(model, run, files):
+    assert run("predict", model, "test.jsonl", "-o", "out.csv")[0] == 0
+    assert (files / "out.csv").read_text().startswith("label\n")
+    code, _, err = run("predict", model, "test.jsonl", "-o", "out.csv", "--format", "tsv")
+    assert code == 2
+    assert "--format tsv does not fit the name 'out.csv'" in err
+
+
+def test_too_little_to_learn_from(files, run):
+    cases = {
+        "header.tsv": ("text\tlabel\n", "at least 4 labelled rows"),
+        "dots.tsv": ("text\tlabel\n" + "...\ta\n!!!\tb\n" * 4, "hold no word to learn from"),
+        "one.tsv": ("text\tlabel\n" + "a word\ta\n" * 5, "at least two classes"),
+    }
+    for name, (content, message) in cases.items():
+        (files / name).write_text(content)
+        code, _, err = run("train", name, "-f", "tfidf", "-o", "m.tlc")
+        assert code == 2
+        assert message in err
+    (files / "rare.tsv").write_text((files / "train.tsv").read_text() + "odd one out\trare\n")
+    code, _, err = run("train", "rare.tsv", "-f", "tfidf", "--calibrate", "sigmoid", "-o", "m.tlc")
+    assert code == 2
+    assert "'rare' has one" in err
+    code, _, err = run("train", "train.tsv", "-f", "tfidf", "--dev", "header.tsv", "-o", "m.tlc")
+    assert code == 1
+    assert "header.tsv: there is no labelled row to report on" in err
+    code, _, err = run("evaluate", "m.tlc", "header.tsv")
+    assert code == 1
+
+
+def test_subtracted_words_need_no_separator(files, run):
+    code, out, _ = run("vectors", "similar", "glove.txt", "parcel", "-late", "bill", "--topn", "1")
+    assert code == 0
+    assert out.split()[1] not in ("parcel", "late", "bill")

@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, RidgeClassifier, SGDClassifier
 from sklearn.multiclass import OneVsRestClassifier
@@ -23,6 +23,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MaxAbsScaler, MinMaxScaler, Normalizer, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
+from tlclassic import EmbeddingVectorizer, WordVectors
 from tlclassic.errors import (
     ArtifactVersionError,
     CorruptArtifactError,
@@ -293,3 +294,35 @@ def test_sparse_coefficients_are_refused_or_kept(tmp_path):
     head = LogisticRegression().fit(matrix, [0, 1] * 3).sparsify()
     with pytest.raises(InvalidParameterError, match=r"model\.coef_ cannot be saved: it is a csr_"):
         save(head, tmp_path / "model.tlc")
+
+
+def test_logistic_regression_cv_with_its_defaults(tmp_path):
+    head = LogisticRegressionCV(Cs=[0.1, 1.0], cv=2, scoring="accuracy", use_legacy_attributes=True, l1_ratios=None)
+    with pytest.warns(FutureWarning):
+        head.fit(np.random.default_rng(0).normal(size=(36, 5)), LABELS)
+    save(head, tmp_path / "model.tlc")
+    assert load(tmp_path / "model.tlc").coef_.tolist() == head.coef_.tolist()
+
+
+def test_a_label_that_every_row_carries(tmp_path):
+    targets = np.stack([np.arange(36) % 2, np.ones(36, dtype=int)], axis=1)
+    head = OneVsRestClassifier(LogisticRegression())
+    with pytest.warns(UserWarning, match="present in all training examples"):
+        head.fit(np.arange(36.0)[:, None], targets)
+    save(head, tmp_path / "model.tlc")
+    _assert_same(head, load(tmp_path / "model.tlc"), np.arange(5.0)[:, None])
+
+
+def test_voting_classifier(tmp_path):
+    voting = VotingClassifier([("a", LogisticRegression()), ("b", ComplementNB())])
+    pipeline = make_pipeline(CountVectorizer(), voting).fit(TEXTS, LABELS)
+    save(pipeline, tmp_path / "model.tlc")
+    assert load(tmp_path / "model.tlc").predict(TEXTS).tolist() == pipeline.predict(TEXTS).tolist()
+
+
+def test_set_output_survives(tmp_path):
+    vectors = WordVectors.from_arrays(["parcel", "bill"], np.eye(2, dtype=np.float32))
+    vectorizer = EmbeddingVectorizer(vectors).set_output(transform="pandas").fit(TEXTS)
+    save(vectorizer, tmp_path / "model.tlc")
+    frame = load(tmp_path / "model.tlc").transform(["my parcel"])
+    assert list(frame.columns) == ["mean_0", "mean_1"]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tlclassic.errors import TlclassicWarning
+from tlclassic.errors import InvalidParameterError, TlclassicWarning
+from tlclassic.storage import check_destination
 
-__all__ = ["note", "print_json", "progress_bar", "warnings_on_stderr"]
+__all__ = ["check_out", "note", "print_json", "progress_bar", "warnings_on_stderr"]
 
 #: Called with (done, total or None when it is not known).
 Advance = Callable[[int, int | None], None]
@@ -25,6 +27,21 @@ def note(message: str) -> None:
 def print_json(value: Any) -> None:
     """One JSON object on stdout."""
     print(json.dumps(value, ensure_ascii=False, allow_nan=False))
+
+
+def check_out(out: str | os.PathLike[str], *inputs: str | os.PathLike[str] | None) -> None:
+    """Before any work: ``out`` can be written, and is none of the ``inputs``.
+
+    Raises
+    ------
+    InputError, InvalidParameterError
+    """
+    if str(out) == "-":
+        return
+    check_destination(out)
+    for source in inputs:
+        if source is not None and os.path.exists(source) and os.path.exists(out) and os.path.samefile(source, out):
+            raise InvalidParameterError(f"the output must not replace an input; got {os.fspath(out)!r} for both.")
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ import typer
 
 from tlclassic.app.console import note, print_json
 from tlclassic.app.options import FormatOption, JsonOption, QuotedOption, StoresOption
+from tlclassic.errors import InputError
 
 
 def evaluate(
@@ -53,6 +54,8 @@ def evaluate(
         format=None if input_format is None else str(input_format),
         quoted=quoted,
     )
+    if not data.texts:
+        raise InputError("there is no labelled row to measure", path=test, remedy="Check --label and the file")
     if data.n_unlabelled:
         note(f"{test}: {data.n_unlabelled} rows without a label are left out")
     pipeline = load(model, vectors=vectors)
@@ -72,7 +75,11 @@ def _like_classes(labels: list[Any], classes: list[Any]) -> list[Any]:
     by_name = {_spelling(name): name for name in classes}
 
     def typed(label: Any) -> Any:
-        return [typed(item) for item in label] if isinstance(label, list) else by_name.get(_spelling(label), label)
+        if isinstance(label, list):
+            return [typed(item) for item in label]
+        # A class that the model does not know is compared in the model's type as well.
+        unknown = _spelling(label) if isinstance(classes[0], str) else label
+        return by_name.get(_spelling(label), unknown)
 
     return [typed(label) for label in labels]
 

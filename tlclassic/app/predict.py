@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tlclassic.app.console import progress_bar
+from tlclassic.app.console import check_out, progress_bar
 from tlclassic.app.options import FormatOption, OutputFormat, QuotedOption, StoresOption
+from tlclassic.data.batches import format_of_name
 from tlclassic.errors import InvalidParameterError
 
 
@@ -28,7 +29,12 @@ def predict(
     ] = None,
     column: Annotated[str, typer.Option(help="Name of the predicted column in the output.")] = "label",
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of every class.")] = False,
-    output_format: Annotated[OutputFormat, typer.Option("--format", help="Format of the output.")] = OutputFormat.jsonl,
+    output_format: Annotated[
+        OutputFormat | None,
+        typer.Option(
+            "--format", help="Format of the output; told by its name when left out, else jsonl.", show_default=False
+        ),
+    ] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="Where the predictions go; - for stdout.")] = "-",
     batch_size: Annotated[int, typer.Option(help="Texts read and predicted at a time.", min=1)] = 4096,
     vectors: StoresOption = None,
@@ -37,12 +43,14 @@ def predict(
 ) -> None:
     """Predict the label of every text, in order, one row each; memory does not grow with the input.
 
-    Example: echo "where is my parcel" | tlclassic predict model.tlc --lines --proba
+    Example: echo "why was i charged twice" | tlclassic predict model.tlc --lines --proba
     """
     from tlclassic.data import open_writer, read_batches
     from tlclassic.pipelines import load, read_metadata
     from tlclassic.pipelines.applying import class_names, predict_texts
 
+    check_out(output, model, file)
+    output_format = _format_of(output_format, output)
     task = read_metadata(model).get("task", {})
     pipeline = load(model, vectors=vectors)
     labels = task.get("labels")
@@ -70,6 +78,14 @@ def predict(
             writer.write({**{name: batch.columns[name] for name in kept}, **shape.rows(predictions)})
             done += len(predictions.labels)
             advance(done, None)
+
+
+def _format_of(wanted: OutputFormat | None, output: str) -> OutputFormat:
+    """The format asked for, or that of the output's name; refused where the two differ."""
+    named = format_of_name(output)
+    if wanted is not None and named is not None and named != str(wanted):
+        raise InvalidParameterError(f"--format {wanted} does not fit the name {output!r}; leave one of the two out.")
+    return wanted or OutputFormat(named or "jsonl")
 
 
 def _check_kept(kept: list[str], columns: dict[str, list[Any]]) -> None:

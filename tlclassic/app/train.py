@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tlclassic.app.console import note, print_json, progress_bar
+from tlclassic.app.console import check_out, note, print_json, progress_bar
 from tlclassic.app.options import Format, FormatOption, JsonOption, QuotedOption, TrustOption
-from tlclassic.errors import InvalidParameterError
+from tlclassic.errors import InputError, InvalidParameterError
 from tlclassic.storage import is_artifact
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def train(
         bool, typer.Option("--cache", help="Keep a fast copy of the vectors in the cache folder.")
     ] = False,
     trust: TrustOption = False,
-    seed: Annotated[int, typer.Option(help="Of the cross-validation's folds.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the cross-validation's folds.", min=0, max=2**32 - 1)] = 0,
     input_format: FormatOption = None,
     quoted: QuotedOption = None,
     json: JsonOption = False,
@@ -145,12 +145,14 @@ def train(
     from tlclassic.pipelines import save
     from tlclassic.pipelines.training import FeatureOptions, train_classifier
 
+    check_out(out, train_file, dev, *(name.partition(":")[2] for name in features))
     if vectors == InModel.refer:
         _check_stores(features)
     reading = _reading(text, label, multilabel, separator, input_format, quoted)
     data = load_dataset(_source(train_file), **reading)
     _say_unlabelled(train_file, data)
     is_multilabel = data.multilabel
+    held_out = None if dev is None else _load_dev(dev, {**reading, "multilabel": is_multilabel})
     options = FeatureOptions(
         features=features,
         pooling=[str(name) for name in pooling or [Pooling.mean]],
@@ -176,8 +178,7 @@ def train(
             on_step=on_step,
         )
     report = _report(result, data, train_file)
-    if dev is not None:
-        held_out = load_dataset(_source(dev), **{**reading, "multilabel": is_multilabel})
+    if held_out is not None:
         report["dev"] = _evaluate(result, held_out)
     task = {"text": text, "label": label, "multilabel": is_multilabel, "separator": separator, "labels": result.labels}
     save(
@@ -198,6 +199,17 @@ def _check_stores(features: list[str]) -> None:
         if kind == "vectors" and not is_artifact(path):
             remedy = f"Make one: tlclassic vectors convert {path} OUT"
             raise InvalidParameterError(f"--vectors refer needs vectors in a store; {path} is none. {remedy}")
+
+
+def _load_dev(path: Path, reading: dict[str, Any]) -> Dataset:
+    from tlclassic.data import load_dataset
+
+    data = load_dataset(_source(path), **reading)
+    if not data.texts:
+        raise InputError(
+            "there is no labelled row to report on", path=path, remedy="Leave --dev out or give another file"
+        )
+    return data
 
 
 def _source(path: Path) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tlclassic.app.console import print_json, progress_bar
+from tlclassic.app.console import check_out, print_json, progress_bar
 from tlclassic.app.options import FormatOption, JsonOption, QuotedOption, TrustOption, VectorsArgument
 
 app = typer.Typer(help="Look at, convert, train and judge word vectors.", no_args_is_help=True)
@@ -29,6 +29,13 @@ class VectorFormat(StrEnum):
     word2vec_binary = "word2vec-binary"
     gensim = "gensim"
     spacy = "spacy"
+
+
+_NAMED = {
+    ".txt": VectorFormat.glove,
+    ".vec": VectorFormat.word2vec,
+    ".bin": VectorFormat.word2vec_binary,
+}
 
 
 class VectorDtype(StrEnum):
@@ -80,7 +87,14 @@ def convert(
     out: Annotated[
         Path, typer.Argument(help="Where the result goes; an existing file is replaced.", show_default=False)
     ],
-    to: Annotated[VectorFormat, typer.Option(help="Format of the result.")] = VectorFormat.store,
+    to: Annotated[
+        VectorFormat | None,
+        typer.Option(
+            help="Format of the result; by its name when left out (.txt glove, .vec word2vec, .bin word2vec-binary), "
+            "else store.",
+            show_default=False,
+        ),
+    ] = None,
     dtype: Annotated[
         VectorDtype | None,
         typer.Option(
@@ -100,6 +114,9 @@ def convert(
     from tlclassic.vectors import WordVectors
     from tlclassic.vectors import convert as convert_vectors
 
+    to = to or _NAMED.get(out.suffix.lower(), VectorFormat.store)
+    if to != VectorFormat.spacy:  # that one is a folder
+        check_out(out, source)
     if to == VectorFormat.store:
         with progress_bar("converting") as advance:
             convert_vectors(
@@ -115,10 +132,10 @@ def convert(
         if dtype is not None:
             raise InvalidParameterError(f"--dtype needs --to store; {to} has numbers of one kind.")
         WordVectors.load(source, member=member, limit=limit, trust=trust).save(out, format=str(to))
-    print(f"wrote {out}")
+    print(f"wrote {out} ({to})")
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})
 def similar(
     file: VectorsArgument,
     words: Annotated[
@@ -191,6 +208,7 @@ def train(
     from tlclassic.vectors import WordVectors
     from tlclassic.vectors.training import train_vectors
 
+    check_out(out, corpus, init)
     chosen = str(input_format) if input_format is not None else None if text is not None else "txt"
     texts = TextColumn(corpus, column=text or "text", format=chosen, quoted=quoted)
     start = None if init is None else WordVectors.load(init, trust=trust)

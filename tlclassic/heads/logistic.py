@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
@@ -21,9 +22,9 @@ from threadpoolctl import threadpool_limits
 from tlclassic._compat import available_cpus
 from tlclassic._validate import check_choice, check_integer
 from tlclassic.errors import InvalidParameterError
-from tlclassic.heads.thresholds import ThresholdClassifier, best_f1
+from tlclassic.heads.thresholds import ThresholdClassifier, held_out_f1
 
-__all__ = ["LogisticSearch", "search_logistic"]
+__all__ = ["LogisticSearch", "check_enough", "search_logistic"]
 
 #: Inverse regularisation strengths tried, from strong to weak; the search stops two steps after its best. Standardised
 #: dense columns have unit variance, TF-IDF rows unit length: their useful ranges lie decades apart.
@@ -80,8 +81,8 @@ def search_logistic(
     y : array of shape (n,), or an indicator matrix of shape (n, n_labels) for multi-label
     metric : {"accuracy", "macro_f1"}
         What the folds are scored by. For an indicator matrix "accuracy" is the mean over all label decisions, and
-        with "macro_f1" the estimator is a :class:`ThresholdClassifier`, its strength chosen by the best F1 that
-        thresholds can give.
+        with "macro_f1" the estimator is a :class:`ThresholdClassifier`, its strength chosen by the F1 of thresholds
+        tuned on the other half of each fold.
     class_weight : {None, "balanced"}
     strengths : sequence of float, optional
         Inverse regularisation strengths C; by default 1e-4 to 10 for a dense ``X``, 0.1 to 10,000 for a sparse one.
@@ -135,15 +136,20 @@ def _solver(X: Any) -> str:
     return "newton-cg" if isinstance(X, np.ndarray) else "lbfgs"
 
 
-def _folds(X: Any, y: Any, n_folds: int, random_state: int) -> list[tuple[Any, Any]]:
+def check_enough(y: NDArray[Any]) -> None:
+    """Raise InvalidParameterError when there is too little to learn from."""
     if len(y) < 4:
         raise InvalidParameterError(f"at least 4 labelled rows are needed to train; got {len(y)}.")
+    if y.ndim == 1 and len(classes := np.unique(y)) < 2:
+        raise InvalidParameterError(f"at least two classes are needed to train; got only {classes.tolist()!r}.")
+
+
+def _folds(X: Any, y: Any, n_folds: int, random_state: int) -> list[tuple[Any, Any]]:
+    check_enough(y)
     if y.ndim == 2:
         folds = KFold(min(n_folds, len(y)), shuffle=True, random_state=random_state)
         return list(folds.split(np.zeros(len(y))))
-    classes, counts = np.unique(y, return_counts=True)
-    if len(classes) < 2:
-        raise InvalidParameterError(f"at least two classes are needed to train; got only {classes.tolist()!r}.")
+    _, counts = np.unique(y, return_counts=True)
     # A class of one row cannot be in both parts of a fold; it then takes part in the final fit alone.
     rarest = int(counts[counts > 1].min()) if (counts > 1).any() else 2
     folds = StratifiedKFold(max(2, min(n_folds, rarest)), shuffle=True, random_state=random_state)
@@ -192,7 +198,7 @@ class _Folds:
         estimator = _set_strength(self._estimators[fold], strength).fit(self._X[train], self._y[train])
         truth = self._y[held_out]
         if truth.ndim == 2 and self._metric == "macro_f1":
-            return best_f1(truth, estimator.predict_proba(self._X[held_out]))
+            return held_out_f1(truth, estimator.predict_proba(self._X[held_out]))
         predicted = estimator.predict(self._X[held_out])
         if self._metric == "accuracy":
             return float(np.mean(predicted == truth))

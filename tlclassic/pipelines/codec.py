@@ -100,7 +100,8 @@ class Encoder:
             if "vectors" in metadata:
                 metadata["vectors"] = self._vectors.take(metadata["vectors"], arrays)
             self.arrays.update({f"{place}/{key}": array for key, array in arrays.items()})
-            return {_TAG: "own", "class": name, "state": metadata, "place": place}
+            output = getattr(estimator, "_sklearn_output_config", None)
+            return {_TAG: "own", "class": name, "state": metadata, "place": place, "output": output}
         if name := class_of(estimator, PLAIN_ESTIMATORS):
             return self._plain(estimator, name, place)
         return self._fallback(estimator, place)
@@ -149,7 +150,10 @@ class Encoder:
     def _array(self, array: NDArray[Any], place: str) -> dict[str, Any]:
         if array.dtype.kind in "US" or array.dtype == object:
             items = array.tolist()
-            if not all(isinstance(item, (str, bool, int, float)) for item in np.ravel(np.array(items, dtype=object))):
+            if not all(
+                item is None or isinstance(item, (str, bool, int, float))
+                for item in np.ravel(np.array(items, dtype=object))
+            ):
                 raise InvalidParameterError(f"{place} cannot be saved: an object array with other items than labels.")
             dtype = array.dtype.str if array.dtype.kind == "U" else "object"
             return {_TAG: "labels", "dtype": dtype, "items": items}
@@ -203,7 +207,8 @@ class Decoder:
             arrays = {key[len(prefix) :]: self._arrays[key] for key in self._arrays if key.startswith(prefix)}
             state = node["state"]
             options = {"vectors": self._vectors.get(state["vectors"])} if "vectors" in state else {}
-            return cls.from_state(state, arrays, **options)
+            estimator = cls.from_state(state, arrays, **options)
+            return estimator.set_output(**node["output"]) if node["output"] else estimator
         if kind == "sklearn":
             return self._plain(node)
         if kind == "skops":

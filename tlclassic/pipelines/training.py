@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -17,7 +18,7 @@ from tlclassic._validate import check_choice, check_texts
 from tlclassic.errors import InvalidParameterError
 from tlclassic.features import EmbeddingVectorizer
 from tlclassic.features.poolings import resolve_poolings
-from tlclassic.heads import LogisticSearch, search_logistic
+from tlclassic.heads import LogisticSearch, check_enough, search_logistic
 
 __all__ = ["FeatureOptions", "TrainingResult", "build_features", "train_classifier"]
 
@@ -147,8 +148,11 @@ def train_classifier(
         raise InvalidParameterError("calibrate works with one label a text; got multilabel=True.")
     texts = check_texts(texts)
     targets, names = _targets(labels, multilabel)
+    check_enough(targets)
+    if calibrate != "none":
+        _check_classes(targets)
     features = build_features(options)
-    matrix = features.fit_transform(texts, targets)
+    matrix = _fit_features(features, texts, targets)
     search = search_logistic(
         matrix.tocsr() if hasattr(matrix, "tocsr") else matrix,
         targets,
@@ -163,6 +167,25 @@ def train_classifier(
     return TrainingResult(Pipeline([("features", features), ("head", head)]), search, names)
 
 
+def _check_classes(targets: NDArray[Any]) -> None:
+    """Calibration needs each class in at least two folds."""
+    classes, counts = np.unique(targets, return_counts=True)
+    if counts.min() < 2:
+        rare = classes[counts.argmin()].item()
+        raise InvalidParameterError(f"calibrate needs at least two rows of every class; {rare!r} has one.")
+
+
+def _fit_features(features: Any, texts: Sequence[str], targets: NDArray[Any]) -> Any:
+    try:
+        return features.fit_transform(texts, targets)
+    except ValueError as error:
+        if "empty vocabulary" not in str(error):
+            raise
+        raise InvalidParameterError(
+            "the texts hold no word to learn from: every one is empty or punctuation."
+        ) from error
+
+
 def _targets(labels: Sequence[Any], multilabel: bool) -> tuple[Any, list[Any] | None]:
     if multilabel:
         binarizer = MultiLabelBinarizer()
@@ -175,5 +198,6 @@ def _targets(labels: Sequence[Any], multilabel: bool) -> tuple[Any, list[Any] | 
 
 
 def _calibrated(head: Any, matrix: Any, targets: Any, method: str, n_folds: int) -> Any:
-    model = CalibratedClassifierCV(clone(head), method=method, cv=n_folds, ensemble=False)
+    rarest = int(np.unique(targets, return_counts=True)[1].min())
+    model = CalibratedClassifierCV(clone(head), method=method, cv=min(n_folds, rarest), ensemble=False)
     return model.fit(matrix, targets)

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from tlclassic.errors import InputError
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_write", "check_destination"]
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -54,6 +54,19 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             raise InputError("no space is left here", path=target, remedy=remedy) from error
         raise
     _sync_folder(target.parent)
+
+
+def check_destination(path: str | os.PathLike[str]) -> None:
+    """Raise as :func:`atomic_write` would before its first byte: before long work, not after it.
+
+    Raises
+    ------
+    InputError
+    """
+    target = Path(os.path.realpath(path))
+    _check_target(target)
+    if not os.access(target.parent, os.W_OK):
+        raise InputError("cannot write here (Permission denied)", path=target, remedy="Choose another path")
 
 
 def _check_target(target: Path) -> None:
