@@ -126,6 +126,9 @@ def train(
         InModel, typer.Option(help="Store the word vectors in the model, or refer to their file.")
     ] = InModel.embed,
     limit: Annotated[int | None, typer.Option(help="Read only the first N word vectors.", show_default=False)] = None,
+    member: Annotated[
+        str | None, typer.Option(help="The vectors' file in a zip archive that holds several.", show_default=False)
+    ] = None,
     cache: Annotated[
         bool, typer.Option("--cache", help="Keep a fast copy of the vectors in the cache folder.")
     ] = False,
@@ -157,7 +160,7 @@ def train(
         features=features,
         pooling=[str(name) for name in pooling or [Pooling.mean]],
         vectorizer={"unknown": str(unknown), "counts": counts},
-        load={"limit": limit, "cache": True if cache else None, "trust": trust},
+        load={"limit": limit, "member": member, "cache": True if cache else None, "trust": trust},
     )
     with progress_bar("cross-validating") as advance:
         tried: list[float] = []
