@@ -152,7 +152,7 @@ def train(
     if vectors == InModel.refer:
         _check_stores(features)
     reading = _reading(text, label, multilabel, separator, input_format, quoted)
-    data = load_dataset(_source(train_file), **reading)
+    data = load_dataset(str(train_file), **reading)
     _say_unlabelled(train_file, data)
     is_multilabel = data.multilabel
     held_out = None if dev is None else _load_dev(dev, {**reading, "multilabel": is_multilabel})
@@ -207,16 +207,12 @@ def _check_stores(features: list[str]) -> None:
 def _load_dev(path: Path, reading: dict[str, Any]) -> Dataset:
     from tlclassic.data import load_dataset
 
-    data = load_dataset(_source(path), **reading)
+    data = load_dataset(str(path), **reading)
     if not data.texts:
         raise InputError(
             "there is no labelled row to report on", path=path, remedy="Leave --dev out or give another file"
         )
     return data
-
-
-def _source(path: Path) -> str:
-    return str(path)
 
 
 def _reading(
