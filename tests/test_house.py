@@ -20,9 +20,11 @@ FLOORS = {
     "errors": 0, "_compat": 0, "_validate": 0, "_version": 0,
     "kernels": 1, "storage": 1,
     "data": 2, "text": 2, "vectors": 2,
-    "features": 3,
+    "features": 3, "runtime": 3,
     "heads": 5, "evaluation": 5,
     "pipelines": 6,
+    "folding": 7,
+    "opening": 8, "tuning": 8,
     "app": 9, "__main__": 9, "__init__": 9,
 }  # fmt: skip
 #: The way from a text to its vectors: the vocabulary's tokens are told by a tokeniser.
@@ -119,7 +121,10 @@ def _standard_library(modules):
 
 def test_public_names():
     assert tlclassic.__all__ == sorted(tlclassic.__all__)
-    assert tlclassic.__all__ == ["EmbeddingVectorizer", "Tokenizer", "WordVectors", "__version__", "load", "save"]
+    assert tlclassic.__all__ == [
+        "CompiledClassifier", "EmbeddingVectorizer", "NgramClassifier", "NgramVectorizer",
+        "SoftLabelLogisticRegression", "Tokenizer", "WordVectors", "__version__", "compile", "load", "save", "tune",
+    ]  # fmt: skip
     for name in tlclassic.__all__:
         assert getattr(tlclassic, name) is not None
         assert name in dir(tlclassic)

@@ -12,14 +12,33 @@ from tlclassic._version import __version__
 
 #: Public name → the module that defines it.
 _LAZY: dict[str, str] = {
-    "WordVectors": "tlclassic.vectors",
+    "CompiledClassifier": "tlclassic.runtime",
     "EmbeddingVectorizer": "tlclassic.features",
+    "NgramClassifier": "tlclassic.heads",
+    "NgramVectorizer": "tlclassic.features",
+    "SoftLabelLogisticRegression": "tlclassic.heads",
     "Tokenizer": "tlclassic.text",
-    "load": "tlclassic.pipelines",
+    "WordVectors": "tlclassic.vectors",
+    "compile": "tlclassic.folding",
+    "load": "tlclassic.opening",
     "save": "tlclassic.pipelines",
+    "tune": "tlclassic.tuning",
 }
 
-__all__ = ["EmbeddingVectorizer", "Tokenizer", "WordVectors", "__version__", "load", "save"]
+__all__ = [
+    "CompiledClassifier",
+    "EmbeddingVectorizer",
+    "NgramClassifier",
+    "NgramVectorizer",
+    "SoftLabelLogisticRegression",
+    "Tokenizer",
+    "WordVectors",
+    "__version__",
+    "compile",
+    "load",
+    "save",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,10 @@ from pathlib import Path
 
 from make_wheel import CHECKOUT, call
 
-TESTS = ("test_index*.py", "test_pool*.py", "test_parse*.py", "test_subword*.py", "test_text*.py", "test_kernel*.py")
+TESTS = (
+    "test_index*.py", "test_ngrams*.py", "test_parse*.py", "test_pool*.py", "test_score*.py", "test_solvers*.py",
+    "test_subword*.py", "test_text*.py",
+)  # fmt: skip
 SANITIZERS = "-fsanitize=address,undefined"
 #: Overflow of signed numbers, shifts, alignment: any finding ends the run, as AddressSanitizer's do.
 FLAGS = f"{SANITIZERS} -fno-sanitize-recover=all -fno-omit-frame-pointer -g1 -O1"

@@ -13,7 +13,7 @@ from tlclassic.errors import InputError
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model saved by `tlclassic train`.", show_default=False)],
+    model: Annotated[Path, typer.Argument(help="A model saved by `tlclassic train`, tune or compile.", show_default=False)],
     test: Annotated[
         str,
         typer.Argument(
@@ -41,10 +41,10 @@ def evaluate(
     """
     from tlclassic.data import load_dataset
     from tlclassic.evaluation import evaluate_predictions
-    from tlclassic.pipelines import load, read_metadata
+    from tlclassic.opening import load_with_task
     from tlclassic.pipelines.applying import class_names, predict_texts
 
-    task = read_metadata(model).get("task", {})
+    pipeline, task = load_with_task(model, vectors=vectors)
     data = load_dataset(
         test,
         text=text or task.get("text") or "text",
@@ -58,7 +58,6 @@ def evaluate(
         raise InputError("there is no labelled row to measure", path=test, remedy="Check --label and the file")
     if data.n_unlabelled:
         note(f"{test}: {data.n_unlabelled} rows without a label are left out")
-    pipeline = load(model, vectors=vectors)
     labels = task.get("labels")
     classes = class_names(pipeline, labels)
     predictions = predict_texts(pipeline, data.texts, labels=labels, proba=hasattr(pipeline, "predict_proba"))

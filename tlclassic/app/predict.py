@@ -14,7 +14,7 @@ from tlclassic.errors import InvalidParameterError
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model saved by `tlclassic train`.", show_default=False)],
+    model: Annotated[Path, typer.Argument(help="A model saved by `tlclassic train`, tune or compile.", show_default=False)],
     file: Annotated[
         str, typer.Argument(help="Texts: TSV, CSV, JSONL or Parquet, also .gz and .zst; - for stdin.")
     ] = "-",
@@ -46,13 +46,12 @@ def predict(
     Example: echo "why was i charged twice" | tlclassic predict model.tlc --lines --proba
     """
     from tlclassic.data import open_writer, read_batches
-    from tlclassic.pipelines import load, read_metadata
+    from tlclassic.opening import load_with_task
     from tlclassic.pipelines.applying import class_names, predict_texts
 
     check_out(output, model, file)
     output_format = _format_of(output_format, output)
-    task = read_metadata(model).get("task", {})
-    pipeline = load(model, vectors=vectors)
+    pipeline, task = load_with_task(model, vectors=vectors)
     labels = task.get("labels")
     text = text or task.get("text") or "text"
     kept = keep or []

@@ -1,0 +1,73 @@
+"""``load``: any model file, told by what it says it holds."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from tlclassic.errors import InvalidParameterError
+from tlclassic.storage import Artifact
+
+__all__ = ["load", "load_with_task"]
+
+_COMPILED = "compiled"
+
+
+def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence[str] = (), vectors: Any = None) -> Any:
+    """Open a model: a pipeline saved by :func:`tlclassic.save`, or a compiled classifier.
+
+    A compiled classifier is opened with NumPy and the kernels alone; scikit-learn is imported for a pipeline only.
+
+    Parameters
+    ----------
+    path : path-like
+    verify : bool
+        Check every block against its checksum first (about 1 GB/s). Without it, blocks above 1 MiB are mapped unread.
+        A compiled classifier's small blocks are always checked, its large ones when ``verify`` is set.
+    trusted : sequence of str
+        For a pipeline: further type names to accept inside a part stored with skops.
+    vectors : path-like, WordVectors, or a list of those, optional
+        For a pipeline that refers to its word vectors: where they are now.
+
+    Returns
+    -------
+    estimator or CompiledClassifier
+
+    Raises
+    ------
+    ForeignArtifactError, ArtifactVersionError, CorruptArtifactError
+        Before anything is built.
+    UnsafeFormatError
+        When a part stored with skops holds types outside the allow-list and ``trusted``.
+    InvalidParameterError
+        When ``trusted`` or ``vectors`` are given for a compiled classifier, which has no use for them.
+    """
+    artifact = Artifact(path)
+    if artifact.kind == _COMPILED:
+        from tlclassic.runtime import CompiledClassifier
+
+        if trusted or vectors is not None:
+            raise InvalidParameterError(
+                f"trusted and vectors are for saved pipelines; {os.fspath(path)} is a compiled classifier, which "
+                "needs neither. Leave them out."
+            )
+        if verify:
+            artifact.verify()
+        return CompiledClassifier.load(path)
+    from tlclassic.pipelines import load as load_pipeline
+
+    return load_pipeline(path, verify=verify, trusted=trusted, vectors=vectors)
+
+
+def load_with_task(path: str | os.PathLike[str], *, vectors: Any = None) -> tuple[Any, dict[str, Any]]:
+    """A model and what is known of its task: columns, separator, and the labels of a multi-label model."""
+    model = load(path, vectors=vectors)
+    if Artifact(path).kind == _COMPILED:
+        task = dict(model.metadata.get("provenance", {}).get("task", {}))
+        task["labels"] = model.classes_.tolist() if model.multilabel else None
+        task.setdefault("multilabel", model.multilabel)
+        return model, task
+    from tlclassic.pipelines import read_metadata
+
+    return model, read_metadata(path).get("task", {})
