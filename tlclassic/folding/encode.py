@@ -1,0 +1,151 @@
+"""Tables as the metadata and arrays of a compiled classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlclassic.errors import InvalidParameterError
+from tlclassic.folding.linear import Linear
+from tlclassic.folding.quantize import encode
+from tlclassic.folding.tables import NgramTable, Table, VectorsTable, WordBlock
+from tlclassic.kernels import load as load_kernel
+from tlclassic.vectors.words import pack_words
+
+__all__ = ["FORMAT", "HASH_VERSION", "RANK_BLOCK", "encode_tables"]
+
+FORMAT = 1
+HASH_VERSION = 1
+#: Buckets of a bit map that share one rank.
+RANK_BLOCK = 512
+
+Arrays = dict[str, NDArray[Any]]
+
+
+def encode_tables(
+    linear: Linear, bias: NDArray[np.float64], tables: Sequence[Table], dtype: str
+) -> tuple[dict[str, Any], Arrays]:
+    """``(metadata, arrays)`` of a compiled classifier whose weights are of ``dtype``.
+
+    Parameters
+    ----------
+    linear : Linear
+        For classes, link and thresholds.
+    bias : float64 array of shape (n_outputs,)
+    tables : sequence of NgramTable and VectorsTable
+    dtype : {"float32", "float16", "int8"}
+    """
+    arrays: Arrays = {"bias": np.asarray(bias, dtype=np.float64)}
+    if linear.thresholds is not None:
+        arrays["thresholds"] = linear.thresholds
+    families = []
+    for number, table in enumerate(tables):
+        if isinstance(table, NgramTable):
+            family, blocks = _ngrams(table, dtype)
+        else:
+            family, blocks = _vectors(table, dtype)
+        families.append(family)
+        arrays.update({f"{number}/{name}": block for name, block in blocks.items()})
+    classes, classes_dtype = _classes(linear.classes)
+    metadata = {
+        "format": FORMAT,
+        "hash_version": HASH_VERSION,
+        "classes": classes,
+        "classes_dtype": classes_dtype,
+        "multilabel": linear.multilabel,
+        "link": linear.link,
+        "outputs": linear.n_outputs,
+        "families": families,
+        "provenance": {},
+        "report": {},
+    }
+    return metadata, arrays
+
+
+def _classes(classes: NDArray[Any]) -> tuple[list[Any], str]:
+    values = np.asarray(classes).tolist()
+    kinds = {type(value) for value in values}
+    names = {str: "str", int: "int64", bool: "bool", float: "float64"}
+    if len(kinds) != 1 or (kind := kinds.pop()) not in names:
+        shown = ", ".join(sorted(kind.__name__ for kind in {type(value) for value in values}))
+        raise InvalidParameterError(
+            f"the classes must all be strings, integers, floats or booleans; got {shown}. Train with plain labels."
+        )
+    return values, names[kind]
+
+
+def _ngrams(table: NgramTable, dtype: str) -> tuple[dict[str, Any], Arrays]:
+    size = 1 << table.options["bits"]
+    values, scales = encode(table.weights, dtype)
+    buckets, idf = table.buckets, table.idf
+    rows = np.arange(len(buckets))
+    if idf is None:
+        # What became zero by rounding needs no row.
+        rows = np.flatnonzero((values != (128 if dtype == "int8" else 0)).any(axis=1))
+    values, buckets = values[rows], buckets[rows]
+    sparse = values.nbytes + size // 8 + 4 * (size // RANK_BLOCK)
+    layout = "bitmap" if sparse < size * values.shape[1] * values.itemsize else "dense"
+    family = {"type": "ngrams", **table.options, "layout": layout, "dtype": dtype}
+    arrays: Arrays = {}
+    if layout == "dense":
+        full = np.full((size, values.shape[1]), 128 if dtype == "int8" else 0, dtype=values.dtype)
+        full[buckets] = values
+        values = full
+    else:
+        arrays["bitmap"], arrays["ranks"] = _bitmap(buckets, size)
+    arrays["table"] = _flat(values)
+    if scales is not None:
+        arrays["scales"] = scales
+    if idf is not None:
+        arrays["idf"] = np.ascontiguousarray(idf if layout == "dense" else idf[buckets], dtype=np.float32)
+        family["idf_default"] = float(idf.max())
+    return family, arrays
+
+
+def _bitmap(buckets: NDArray[np.int64], size: int) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+    bits = np.zeros(max(size, RANK_BLOCK), dtype=np.uint8)
+    bits[buckets] = 1
+    ranks = np.zeros(len(bits) // RANK_BLOCK, dtype=np.uint32)
+    np.cumsum(bits.reshape(-1, RANK_BLOCK).sum(axis=1, dtype=np.uint32)[:-1], out=ranks[1:])
+    return np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64), ranks
+
+
+def _vectors(table: VectorsTable, dtype: str) -> tuple[dict[str, Any], Arrays]:
+    blob, offsets = pack_words(table.words)
+    collector = load_kernel("parse").WordCollector()
+    collector.add(blob, offsets)
+    words, offsets, slots = collector.finish()
+    arrays: Arrays = {"slots": slots, "words": words, "offsets": offsets}
+    blocks = []
+    for number, block in enumerate(table.blocks):
+        described, encoded = _block(block, dtype)
+        blocks.append(described)
+        arrays.update({f"{number}/{name}": array for name, array in encoded.items()})
+    family = {
+        "type": "vectors",
+        "tokenizer": table.tokenizer.to_dict(),
+        "lower_fallback": table.lower_fallback,
+        "unknown": table.unknown,
+        "blocks": blocks,
+    }
+    return family, arrays
+
+
+def _block(block: WordBlock, dtype: str) -> tuple[dict[str, Any], Arrays]:
+    values, scales = encode(block.table, dtype)
+    arrays: Arrays = {"table": _flat(values), "unknown": block.unknown}
+    if scales is not None:
+        arrays["scales"] = scales
+    if block.weights is None:
+        return {"denominator": "count", "dtype": dtype}, arrays
+    arrays["weights"] = block.weights.astype(np.float32)
+    return {"denominator": "weights", "dtype": dtype, "unknown_weight": block.unknown_weight}, arrays
+
+
+def _flat(values: NDArray[Any]) -> NDArray[Any]:
+    """Row after row, with slack for a kernel that reads eight codes at a time."""
+    slack = 8 if values.dtype == np.uint8 else 0
+    return np.concatenate([values.ravel(), np.zeros(slack, dtype=values.dtype)])

@@ -1,0 +1,129 @@
+"""How far a compiled classifier is from its source: the parity check, and the lines of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlclassic.errors import TlclassicError
+from tlclassic.evaluation import evaluate_predictions
+from tlclassic.folding.exact import exact_logits
+from tlclassic.folding.linear import Linear
+
+__all__ = ["Dev", "ParityError", "check_parity", "logit_error"]
+
+#: Largest error of a logit, as a share of the logits' scale.
+LOGIT_TOLERANCE = 1e-5
+#: Largest error of a probability: the source's features are float32, and what follows multiplies their rounding.
+PROBABILITY_TOLERANCE = 1e-3
+#: Texts that are scored at a time.
+_BATCH = 1024
+
+
+class ParityError(TlclassicError):
+    """A compiled classifier differs from its source: a fault of tlclassic, never of the model."""
+
+
+def check_parity(model: Any, linear: Linear, compiled: Any, texts: Sequence[str]) -> float:
+    """Hold a classifier of float32 weights against its source; the largest error of a logit.
+
+    Raises
+    ------
+    ParityError
+        When logits differ by more than 1e-5 of their scale from the source's in float64, or probabilities by more than
+        1e-3 from the source's own.
+    """
+    expected, got = exact_logits(linear, texts), _two_dimensional(compiled.decision_function(texts))
+    error = float(np.abs(expected - got).max(initial=0.0))
+    scale = float(max(np.abs(expected).max(initial=0.0), np.abs(got).max(initial=0.0), np.finfo(np.float32).tiny))
+    if not error <= LOGIT_TOLERANCE * scale:
+        worst = texts[int(np.abs(expected - got).max(axis=1).argmax())]
+        raise ParityError(
+            f"the compiled classifier differs from its source by {error:g} (logits up to {scale:g}), most for the text "
+            f"{worst[:80]!r}. This is a fault of tlclassic: please report it with the steps of the pipeline."
+        )
+    _check_probabilities(model, linear, compiled, texts)
+    return error
+
+
+def _check_probabilities(model: Any, linear: Linear, compiled: Any, texts: Sequence[str]) -> None:
+    if linear.link == "none" or not hasattr(model, "predict_proba"):
+        return
+    expected = np.asarray(model.predict_proba(list(texts)), dtype=np.float64)
+    error = float(np.abs(expected - compiled.predict_proba(texts)).max(initial=0.0))
+    if not error <= PROBABILITY_TOLERANCE:
+        raise ParityError(
+            f"the compiled classifier's probabilities differ from its source's by {error:g}. This is a fault of "
+            "tlclassic: please report it with the classifier's parameters."
+        )
+
+
+def logit_error(linear: Linear, expected: NDArray[np.float64], got: NDArray[np.float64]) -> float:
+    """The largest difference; under a softmax, of what is left when each text's mean over the classes is taken off."""
+    difference = expected - got
+    if linear.link == "softmax":
+        difference = difference - difference.mean(axis=1, keepdims=True)
+    return float(np.abs(difference).max(initial=0.0))
+
+
+def _two_dimensional(logits: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(logits, dtype=np.float64).reshape(len(logits), -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Dev:
+    """Texts to report on, and what the source says of them.
+
+    Attributes
+    ----------
+    texts : sequence of str of length n
+    logits : float64 array of shape (n, n_outputs)
+    predictions : array of shape (n,), or (n, n_labels) of 0 and 1
+    labels : sequence of length n, or None
+        The truth: a class each; for multi-label a list of classes each, or an indicator matrix.
+    """
+
+    linear: Linear
+    texts: Sequence[str]
+    logits: NDArray[np.float64]
+    predictions: NDArray[Any]
+    labels: Sequence[Any] | None
+
+    @classmethod
+    def of(cls, model: Any, linear: Linear, texts: Sequence[str], labels: Sequence[Any] | None) -> Dev:
+        """Apply ``model`` to ``texts``, in batches."""
+        batches = [texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
+        logits = np.concatenate([exact_logits(linear, batch) for batch in batches])
+        predictions = np.concatenate([np.asarray(model.predict(list(batch))) for batch in batches])
+        return cls(linear, texts, logits, predictions, labels)
+
+    def source_scores(self) -> dict[str, Any]:
+        """Accuracy and macro-F1 of the source, where there are labels."""
+        return self._scores(self.predictions)
+
+    def scores(self, compiled: Any) -> dict[str, Any]:
+        """Largest error of a logit, agreement with the source, accuracy and macro-F1."""
+        got = _two_dimensional(compiled.decision_function(self.texts))
+        predictions = compiled.predict(self.texts)
+        same = predictions == self.predictions
+        agreement = float((same.all(axis=1) if same.ndim == 2 else same).mean())
+        error = logit_error(self.linear, self.logits, got)
+        return {"max_logit_error": error, "agreement": agreement, **self._scores(predictions)}
+
+    def _scores(self, predictions: NDArray[Any]) -> dict[str, Any]:
+        if self.labels is None:
+            return {}
+        classes = self.linear.classes.tolist()
+        truth, predicted = self._names(self.labels), self._names(predictions)
+        evaluation = evaluate_predictions(truth, predicted, None, classes)
+        return {"accuracy": evaluation.accuracy, "macro_f1": evaluation.macro_f1}
+
+    def _names(self, labels: Any) -> list[Any]:
+        if self.linear.multilabel and isinstance(labels, np.ndarray) and labels.ndim == 2:
+            classes = self.linear.classes.tolist()
+            return [[classes[i] for i in np.flatnonzero(row).tolist()] for row in labels]
+        return list(labels.tolist()) if isinstance(labels, np.ndarray) else list(labels)

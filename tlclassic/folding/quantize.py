@@ -1,0 +1,64 @@
+"""Weights in fewer bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlclassic.errors import InvalidParameterError
+
+__all__ = ["DTYPES", "ZERO", "encode"]
+
+#: From the widest to the narrowest.
+DTYPES = ("float32", "float16", "int8")
+#: The code of 0 in an int8 table: codes are unsigned so that eight of them are added up in one register.
+ZERO = 128
+#: Shares of the largest weight that are tried as the largest code.
+_CLIPPING = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
+
+
+def encode(weights: NDArray[np.float64], dtype: str) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+    """``(values, scales)``: the weights, shape (n, n_outputs), in ``dtype``.
+
+    "int8" has codes of type uint8 and one scale a column: a weight is ``(code - 128) * scale``.
+
+    Raises
+    ------
+    InvalidParameterError
+        When a weight is not finite in ``dtype``.
+    """
+    if dtype == "int8":
+        return _to_codes(weights)
+    with np.errstate(over="ignore"):
+        values = weights.astype(dtype)
+    if not np.isfinite(values).all():
+        largest = float(np.abs(weights).max())
+        raise InvalidParameterError(f"a weight of {largest:g} does not fit {dtype}. Choose dtype='float32' or 'int8'.")
+    return values, None
+
+
+def _to_codes(weights: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    codes = np.empty(weights.shape, dtype=np.uint8)
+    scales = np.ones(weights.shape[1], dtype=np.float32)
+    for column, values in enumerate(weights.T):
+        scales[column] = _best_scale(values)
+        codes[:, column] = _codes(values, scales[column]) + ZERO
+    return codes, scales
+
+
+def _codes(values: NDArray[np.float64], scale: Any) -> NDArray[np.float64]:
+    return np.clip(np.rint(values / np.float64(scale)), -127, 127)
+
+
+def _best_scale(values: NDArray[np.float64]) -> np.float32:
+    """The scale with the smallest squared error; a large weight may be clipped where many small ones gain."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest == 0.0:
+        return np.float32(1.0)
+    sample = values[:: max(1, len(values) // 100_000)]
+    sample = np.append(sample, largest)
+    scales = [np.float32(max(share * largest / 127, np.finfo(np.float32).tiny)) for share in _CLIPPING]
+    errors = [float(((_codes(sample, scale) * np.float64(scale) - sample) ** 2).sum()) for scale in scales]
+    return scales[int(np.argmin(errors))]
