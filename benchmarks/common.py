@@ -22,12 +22,22 @@ def read_tsv(path: Path, label: str = "label") -> tuple[list[str], list[str]]:
     return [row["text"] for row in rows], [row[label] for row in rows]
 
 
+def read_intents(path: Path) -> tuple[list[str], list[str]]:
+    """Texts and intents of a file with tokens, slots and an intent a line."""
+    with path.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file]
+    return [" ".join(row["tokens"]) for row in rows], [row["intent"] for row in rows]
+
+
 def dataset(name: str) -> dict[str, tuple[list[str], list[str]]]:
     """Train, dev and test of a set in ../shared/data; dev is every seventh training row where the set has none."""
     folder = SHARED / "data" / name
-    parts = {part: read_tsv(folder / f"{part}.tsv") for part in ("train", "test")}
+    if (folder / "train.jsonl").exists():
+        return {part: read_intents(folder / f"{part}.jsonl") for part in ("train", "dev", "test")}
+    label = "labels" if name == "goemotions" else "label"
+    parts = {part: read_tsv(folder / f"{part}.tsv", label) for part in ("train", "test")}
     if (folder / "dev.tsv").exists():
-        parts["dev"] = read_tsv(folder / "dev.tsv")
+        parts["dev"] = read_tsv(folder / "dev.tsv", label)
         return parts
     texts, labels = parts["train"]
     held_out = [i % 7 == 3 for i in range(len(texts))]
