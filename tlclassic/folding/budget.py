@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlclassic.folding.encode import RANK_BLOCK
-from tlclassic.folding.tables import NgramTable, Table, VectorsTable
+from tlclassic.folding.tables import NgramTable, Table
 from tlclassic.kernels._parse_plain import slot_count
 
 __all__ = ["Ranking", "keep", "rank", "share_that_fits"]

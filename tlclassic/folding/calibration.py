@@ -17,8 +17,8 @@ __all__ = ["calibrated"]
 def calibrated(model: Any, place: str, fold: Callable[[Any, str], Linear]) -> Linear:
     """A ``CalibratedClassifierCV`` as an affine map.
 
-    With ``d`` the decisions, Platt's sigmoid is 1 / (1 + exp(a d + b)) of each class, divided by their sum (two classes:
-    of the second alone); a temperature is softmax(beta d), of two classes softmax(-beta d, beta d).
+    With ``d`` the decisions, Platt's sigmoid is 1 / (1 + exp(a d + b)) of each class, divided by their sum (of two
+    classes: of the second alone); a temperature is softmax(beta d), of two classes softmax(-beta d, beta d).
 
     Raises
     ------
@@ -36,6 +36,8 @@ def calibrated(model: Any, place: str, fold: Callable[[Any, str], Linear]) -> Li
     linear = fold(member.estimator, place)
     if linear.multilabel or len(linear.classes) != len(model.classes_):
         raise refusal(place, model, "a fold has other classes than the whole", "Train it on more texts of each class")
+    # Its own classes may be the numbers of the real ones.
+    linear = replace(linear, classes=model.classes_)
     if member.method == "temperature":
         beta = float(member.calibrators[0].beta_)
         return _temperature(linear, beta)

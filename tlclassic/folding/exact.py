@@ -83,4 +83,4 @@ def _block(
         components = source.components_[block.name]
         strengths = removal_strengths(source.singular_values_[block.name], block.removal)
         pooled = pooled - ((pooled @ components.T) * strengths) @ components
-    return pooled
+    return np.asarray(pooled)

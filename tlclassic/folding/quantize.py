@@ -18,6 +18,9 @@ ZERO = 128
 #: Shares of the largest weight that are tried as the largest code.
 _CLIPPING = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
+#: Weights below this have no scale in float32; they become 0.
+_SMALLEST = 1e-30
+
 
 def encode(weights: NDArray[np.float64], dtype: str) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
     """``(values, scales)``: the weights, shape (n, n_outputs), in ``dtype``.
@@ -55,10 +58,10 @@ def _codes(values: NDArray[np.float64], scale: Any) -> NDArray[np.float64]:
 def _best_scale(values: NDArray[np.float64]) -> np.float32:
     """The scale with the smallest squared error; a large weight may be clipped where many small ones gain."""
     largest = float(np.abs(values).max(initial=0.0))
-    if largest == 0.0:
+    if largest < _SMALLEST:
         return np.float32(1.0)
     sample = values[:: max(1, len(values) // 100_000)]
     sample = np.append(sample, largest)
-    scales = [np.float32(max(share * largest / 127, np.finfo(np.float32).tiny)) for share in _CLIPPING]
+    scales = [np.float32(share * largest / 127) for share in _CLIPPING]
     errors = [float(((_codes(sample, scale) * np.float64(scale) - sample) ** 2).sum()) for scale in scales]
     return scales[int(np.argmin(errors))]

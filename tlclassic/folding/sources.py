@@ -15,7 +15,7 @@ from tlclassic.features import EmbeddingVectorizer
 from tlclassic.features.components import removal_strengths
 from tlclassic.folding.linear import Linear, Part
 from tlclassic.folding.refusal import refusal
-from tlclassic.folding.steps import fold_step, members, remove_components, steps_of, width
+from tlclassic.folding.steps import check_step, fold_step, members, remove_components, steps_of, width
 from tlclassic.folding.tables import NgramTable, Table, VectorsTable, WordBlock, merge
 from tlclassic.text import Tokenizer
 from tlclassic.vectors.rows import blocks as row_blocks
@@ -67,7 +67,8 @@ def _fold_steps(steps: Sequence[Step], coef: Matrix) -> Folded:
     if len(rest) and isinstance(source, Pipeline):
         return _fold_steps([*steps_of(source, place), *rest], coef)
     widths = [_source_width(place, source)] if rest else []
-    for _, step in rest:
+    for name, step in rest:
+        check_step(name, step)
         widths.append(width(step, widths[-1]))
     total = np.zeros(len(coef))
     for (name, step), n_in in zip(reversed(rest), reversed(widths[:-1]), strict=True):
@@ -92,7 +93,8 @@ def _fold_source(place: str, source: Any, coef: Matrix) -> Folded:
 
 
 def _fold_union(place: str, union: FeatureUnion, coef: Matrix) -> Folded:
-    tables, total, start = [], np.zeros(len(coef)), 0
+    tables: list[Table] = []
+    total, start = np.zeros(len(coef)), 0
     for name, step, weight in members(union, place):
         end = start + _source_width(name, step)
         found, constant = _fold_source(name, step, coef[:, start:end] * weight)
@@ -185,8 +187,9 @@ def _fold_block(source: EmbeddingVectorizer, block: Any, coef: Matrix) -> WordBl
     unknown = np.zeros(len(coef))
     if source.unknown_ == "mean":
         unknown = coef @ vectors.mean.astype(np.float64) * (unknown_weight if block.weighting else 1.0)
-    by_weight = block.weighting == "tfidf"
-    return WordBlock(table, unknown, weights.astype(np.float64) if by_weight else None, unknown_weight)
+    if weights is None or block.weighting != "tfidf":
+        return WordBlock(table, unknown)
+    return WordBlock(table, unknown, weights.astype(np.float64), unknown_weight)
 
 
 def _check_embedding(place: str, source: EmbeddingVectorizer) -> None:

@@ -1,8 +1,8 @@
 """Steps between arrays, each an affine map walked backwards.
 
-# Design: with ``y = A x + a`` a step and ``W y`` what follows it, ``W y = (W A) x + W a``. So every step is one function
-# from W to ``(W A, W a)``, in float64; nothing is approximated. A step is looked up by its very class, as a subclass may
-# do something else in ``transform``.
+# Design: with ``y = A x + a`` a step and ``W y`` what follows it, ``W y = (W A) x + W a``. So every step is one
+# function from W to ``(W A, W a)``, in float64; nothing is approximated. A step is looked up by its very class, as a
+# subclass may do something else in ``transform``.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sklearn.random_projection import GaussianRandomProjection, SparseRandomProj
 from tlclassic.features import CommonComponentRemoval
 from tlclassic.folding.refusal import refusal
 
-__all__ = ["fold_step", "members", "steps_of", "width"]
+__all__ = ["check_step", "fold_step", "members", "steps_of", "width"]
 
 Matrix = NDArray[np.float64]
 Folded = tuple[Matrix, Matrix]
@@ -79,6 +79,25 @@ def width(step: Any, n_in: int) -> int:
     return len(step.get_feature_names_out())
 
 
+def check_step(place: str, step: Any) -> None:
+    """Refuse, by name, a step that does not fold.
+
+    Raises
+    ------
+    InvalidParameterError
+    """
+    if _is_identity(step) or isinstance(step, SelectorMixin):
+        return
+    if isinstance(step, Pipeline):
+        for name, inner in steps_of(step, place):
+            check_step(name, inner)
+    elif isinstance(step, FeatureUnion):
+        for name, inner, _ in members(step, place):
+            check_step(name, inner)
+    elif type(step) not in _RULES:
+        raise refusal(place, step, *_WHY_NOT.get(type(step).__name__, _OTHERWISE))
+
+
 def fold_step(place: str, step: Any, coef: Matrix, n_in: int) -> Folded:
     """``(coef on the step's inputs, constant)`` from ``coef`` on its outputs.
 
@@ -109,8 +128,7 @@ def fold_step(place: str, step: Any, coef: Matrix, n_in: int) -> Folded:
         return _fold_union(place, step, coef, n_in)
     if isinstance(step, SelectorMixin):
         return _fold_selection(step, coef, n_in)
-    if type(step) not in _RULES:
-        raise refusal(place, step, *_WHY_NOT.get(type(step).__name__, _OTHERWISE))
+    check_step(place, step)
     return _RULES[type(step)](place, step, coef)
 
 
@@ -119,6 +137,9 @@ def _join(place: str, name: str) -> str:
 
 
 def _is_identity(step: Any) -> bool:
+    if isinstance(step, preprocessing.FunctionTransformer):
+        # What a fitted union has in the place of "passthrough".
+        return step.func is None
     return step is None or (isinstance(step, str) and step == "passthrough")
 
 

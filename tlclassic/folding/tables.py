@@ -22,7 +22,7 @@ class NgramTable:
     Attributes
     ----------
     options : dict
-        ``unit``, ``ngrams``, ``bits``, ``case``, ``punctuation``, ``counts``, ``norm``, ``idf`` as the artefact has them.
+        ``unit``, ``ngrams``, ``bits``, ``case``, ``punctuation``, ``counts``, ``norm``, ``idf`` as in the artefact.
     buckets : int64 array of shape (n,), ascending
     weights : float64 array of shape (n, n_outputs)
         The inverse document frequency multiplied in.
