@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import runpy
 import warnings
+from operator import itemgetter
+from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.folding_cases import assert_same_decisions, features, fitted, make_labels, make_texts, make_vectors
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.frozen import FrozenEstimator
@@ -26,6 +28,11 @@ from sklearn.svm import LinearSVC
 
 from tlclassic import EmbeddingVectorizer, compile
 from tlclassic.heads import ThresholdClassifier
+
+CASES = runpy.run_path(str(Path(__file__).with_name("folding_cases.py")))
+assert_same_decisions, features, fitted, make_labels, make_texts, make_vectors = itemgetter(
+    "assert_same_decisions", "features", "fitted", "make_labels", "make_texts", "make_vectors"
+)(CASES)
 
 TEXTS = make_texts(seed=7)
 # name: (head, link of two classes, link of three)
@@ -89,8 +96,7 @@ def test_calibration_of_a_whole_pipeline_that_was_fitted_before():
 
 
 def indicator(n=60, n_labels=3):
-    Y = (np.random.default_rng(0).random((n, n_labels)) < 0.4).astype(int)
-    return Y
+    return (np.random.default_rng(0).random((n, n_labels)) < 0.4).astype(int)
 
 
 def multilabel(head, Y=None):

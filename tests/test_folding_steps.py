@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import runpy
+from operator import itemgetter
+from pathlib import Path
+
 import numpy as np
 import pytest
-from tests.folding_cases import assert_same_decisions, fitted, make_texts, make_vectors, with_step
 from sklearn.decomposition import PCA, IncrementalPCA, TruncatedSVD
 from sklearn.feature_selection import SelectFromModel, SelectKBest, VarianceThreshold
 from sklearn.linear_model import LogisticRegression
@@ -14,6 +17,11 @@ from sklearn.random_projection import GaussianRandomProjection, SparseRandomProj
 
 from tlclassic import EmbeddingVectorizer, Tokenizer, compile
 from tlclassic.features import CommonComponentRemoval
+
+CASES = runpy.run_path(str(Path(__file__).with_name("folding_cases.py")))
+assert_same_decisions, fitted, make_texts, make_vectors, with_step = itemgetter(
+    "assert_same_decisions", "fitted", "make_texts", "make_vectors", "with_step"
+)(CASES)
 
 STEPS = {
     "standard": StandardScaler(),
