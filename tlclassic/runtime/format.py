@@ -1,0 +1,243 @@
+"""The schema of a compiled classifier: what its metadata and arrays must be. Described in docs/runtime.md.
+
+Everything is checked before the kernel sees it, so that a damaged or hostile file is refused with the name of what is
+wrong and never read out of bounds. Tables are not read for this: only their sizes and types are looked at.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tlclassic.errors import ArtifactVersionError, CorruptArtifactError
+from tlclassic.kernels import load
+
+__all__ = [
+    "CHOICES", "FORMAT", "HASH_VERSION", "LIMITS", "RANK_BLOCK", "SLACK", "ZERO", "check_arrays", "check_metadata",
+    "damaged",
+]  # fmt: skip
+
+#: The format of metadata and arrays; raised when an older reader would misread them.
+FORMAT = 1
+#: The rules by which a text becomes buckets; raised whenever a bucket of some text changes.
+HASH_VERSION = 1
+#: Buckets of a bitmap that share one number in "ranks".
+RANK_BLOCK = 512
+#: Bytes behind the last row of an int8 table: rows are read eight bytes at a time.
+SLACK = 8
+#: The code of weight 0 in an int8 table.
+ZERO = 128
+
+#: Field of the metadata, or of a family, → what it may be.
+CHOICES: dict[str, tuple[str, ...]] = {
+    "link": ("softmax", "sigmoid", "ovr", "none"),
+    "classes_dtype": ("str", "int64", "bool", "float64"),
+    "type": ("ngrams", "vectors"),
+    "unit": ("word", "char"),
+    "case": ("fold", "keep"),
+    "punctuation": ("keep", "drop"),
+    "counts": ("count", "binary", "sublinear"),
+    "norm": ("none", "length", "sqrt", "l2"),
+    "layout": ("dense", "bitmap"),
+    "dtype": ("float32", "float16", "int8"),
+    "unknown": ("ignore", "zero", "mean"),
+    "denominator": ("count", "weights"),
+}
+#: Number of the metadata → its smallest and largest value.
+LIMITS = {"outputs": (1, 1 << 16), "bits": (1, 28), "word": (1, 16), "char": (1, 64), "families": (0, 64)}
+
+_TABLE_TYPES = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2"), "int8": np.dtype("u1")}
+_CLASS_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int64": (int,), "bool": (bool,), "float64": (float, int)}
+
+
+def damaged(what: str) -> CorruptArtifactError:
+    """The error for a compiled classifier that is not what it says."""
+    return CorruptArtifactError(f"compiled classifier: {what}. Compile it again, or restore it from a copy.")
+
+
+# --- metadata --------------------------------------------------------------------------------------------------------
+
+
+def check_metadata(metadata: Any) -> None:
+    """Raise unless ``metadata`` is that of a compiled classifier.
+
+    Raises
+    ------
+    ArtifactVersionError
+        When a newer tlclassic wrote it.
+    CorruptArtifactError
+        Names the first field that is missing or wrong.
+    """
+    if not isinstance(metadata, dict):
+        raise damaged(f"metadata must be a dict; got {type(metadata).__name__}")
+    for name, known in (("format", FORMAT), ("hash_version", HASH_VERSION)):
+        version = _integer(metadata, name, "", 1, 1 << 31)
+        if version > known:
+            raise ArtifactVersionError(
+                f"compiled classifier: {name} is {version}; this tlclassic reads up to {known}. "
+                "Upgrade: pip install -U tlclassic"
+            )
+    _check_outputs(metadata)
+    families = _field(metadata, "families", "", list)
+    if len(families) > LIMITS["families"][1]:
+        raise damaged(f"families must be at most {LIMITS['families'][1]}; got {len(families)}")
+    for number, family in enumerate(families):
+        where = f"families[{number}]."
+        if not isinstance(family, dict):
+            raise damaged(f"families[{number}] must be an object; got {type(family).__name__}")
+        (_check_ngrams if _choice(family, "type", where) == "ngrams" else _check_vectors)(family, where)
+    for name in ("provenance", "report"):
+        if not isinstance(metadata.get(name, {}), dict):
+            raise damaged(f"{name} must be an object")
+
+
+def _check_outputs(metadata: dict[str, Any]) -> None:
+    outputs = _integer(metadata, "outputs", "", *LIMITS["outputs"])
+    multilabel = _field(metadata, "multilabel", "", bool)
+    link = _choice(metadata, "link", "")
+    classes = _field(metadata, "classes", "", list)
+    kinds = _CLASS_TYPES[_choice(metadata, "classes_dtype", "")]
+    for number, value in enumerate(classes):
+        if type(value) not in kinds or (type(value) is int and not -(1 << 63) <= value < 1 << 63):
+            raise damaged(f"classes[{number}] must be of classes_dtype {metadata['classes_dtype']!r}; got {value!r:.80}")
+    if len(set(classes)) != len(classes):
+        raise damaged("classes must differ from each other")
+    expected = outputs if multilabel or outputs > 1 else 2
+    if len(classes) != expected:
+        raise damaged(f"classes must be {expected} for {outputs} outputs; got {len(classes)}")
+    if multilabel and link not in ("sigmoid", "none"):
+        raise damaged(f"link must be 'sigmoid' or 'none' for several labels a text; got {link!r}")
+    if not multilabel and (outputs == 1) != (link == "sigmoid") and link != "none":
+        raise damaged(f"link must not be {link!r} for {outputs} outputs")
+
+
+def _check_ngrams(family: dict[str, Any], where: str) -> None:
+    for name in ("unit", "case", "punctuation", "counts", "norm", "layout", "dtype"):
+        _choice(family, name, where)
+    _integer(family, "bits", where, *LIMITS["bits"])
+    low, high = LIMITS[family["unit"]]
+    lengths = _field(family, "ngrams", where, list)
+    if len(lengths) != 2 or any(type(n) is not int for n in lengths) or not low <= lengths[0] <= lengths[1] <= high:
+        raise damaged(f"{where}ngrams must be [shortest, longest] with {low} <= shortest <= longest <= {high}")
+    if _field(family, "idf", where, bool) and family["norm"] == "l2":
+        _number(family, "idf_default", where)
+
+
+def _check_vectors(family: dict[str, Any], where: str) -> None:
+    _choice(family, "unknown", where)
+    _field(family, "lower_fallback", where, bool)
+    _field(family, "tokenizer", where, dict)
+    for number, block in enumerate(_field(family, "blocks", where, list)):
+        place = f"{where}blocks[{number}]."
+        if not isinstance(block, dict):
+            raise damaged(f"{place[:-1]} must be an object; got {type(block).__name__}")
+        _choice(block, "dtype", place)
+        if _choice(block, "denominator", place) == "weights":
+            _number(block, "unknown_weight", place)
+
+
+def _field(state: dict[str, Any], name: str, where: str, kind: type) -> Any:
+    if type(state.get(name)) is not kind:
+        raise damaged(f"{where}{name} must be of type {kind.__name__}; got {state.get(name)!r:.80}")
+    return state[name]
+
+
+def _choice(state: dict[str, Any], name: str, where: str) -> str:
+    value = _field(state, name, where, str)
+    if value not in CHOICES[name]:
+        raise damaged(f"{where}{name} must be one of {', '.join(map(repr, CHOICES[name]))}; got {value!r:.80}")
+    return str(value)
+
+
+def _integer(state: dict[str, Any], name: str, where: str, low: int, high: int) -> int:
+    value = _field(state, name, where, int)
+    if not low <= value <= high:
+        raise damaged(f"{where}{name} must be from {low} to {high}; got {value!r:.80}")
+    return int(value)
+
+
+def _number(state: dict[str, Any], name: str, where: str) -> None:
+    value = state.get(name)
+    if type(value) not in (int, float) or not abs(value) < 1e300:
+        raise damaged(f"{where}{name} must be a finite number; got {value!r:.80}")
+
+
+# --- arrays ----------------------------------------------------------------------------------------------------------
+
+
+def check_arrays(metadata: dict[str, Any], arrays: Any) -> None:
+    """Raise unless ``arrays`` are those that the checked ``metadata`` calls for.
+
+    Raises
+    ------
+    CorruptArtifactError
+        Names the first array that is missing, or of a wrong type or size.
+    """
+    outputs = metadata["outputs"]
+    small = {"bias": _array(arrays, "bias", "<f8", outputs)}
+    if "thresholds" in arrays:
+        small["thresholds"] = _array(arrays, "thresholds", "<f8", outputs)
+    for number, family in enumerate(metadata["families"]):
+        if family["type"] == "ngrams":
+            _check_ngram_arrays(family, arrays, number, outputs)
+        else:
+            _check_vector_arrays(family, arrays, number, outputs)
+    for name, array in small.items():
+        if not np.isfinite(array).all():
+            raise damaged(f"array {name!r} must be finite")
+
+
+def _array(arrays: Any, name: str, dtype: str | np.dtype[Any], size: int | None = None) -> Any:
+    array = arrays.get(name)
+    if not isinstance(array, np.ndarray):
+        raise damaged(f"array {name!r} is missing")
+    if array.dtype != np.dtype(dtype) or array.ndim != 1 or not array.flags.c_contiguous or not array.flags.aligned:
+        raise damaged(f"array {name!r} must be contiguous {np.dtype(dtype)} of one dimension; got {array.dtype} "
+                      f"of {array.ndim}")  # fmt: skip
+    if size is not None and len(array) != size:
+        raise damaged(f"array {name!r} must hold {size} numbers; got {len(array)}")
+    return array
+
+
+def _check_table(arrays: Any, prefix: str, dtype: str, rows: int, outputs: int) -> None:
+    slack = SLACK if dtype == "int8" else 0
+    table = _array(arrays, f"{prefix}table", _TABLE_TYPES[dtype])
+    if len(table) != rows * outputs + slack:
+        raise damaged(f"array '{prefix}table' must hold {rows} rows of {outputs} and {slack} more; got {len(table)}")
+    if dtype == "int8" and not np.isfinite(_array(arrays, f"{prefix}scales", "<f4", outputs)).all():
+        raise damaged(f"array '{prefix}scales' must be finite")
+
+
+def _check_ngram_arrays(family: dict[str, Any], arrays: Any, number: int, outputs: int) -> None:
+    size = 1 << family["bits"]
+    rows = size
+    if family["layout"] == "bitmap":
+        padded = max(size, RANK_BLOCK)
+        bitmap = _array(arrays, f"{number}/bitmap", "<u8", padded // 64)
+        ranks = _array(arrays, f"{number}/ranks", "<u4", padded // RANK_BLOCK)
+        counted = load("score").rank_words(bitmap)
+        if not np.array_equal(counted[:-1 : RANK_BLOCK // 64], ranks):
+            raise damaged(f"array '{number}/ranks' does not count the bits of '{number}/bitmap'")
+        rows = int(counted[-1])
+    _check_table(arrays, f"{number}/", family["dtype"], rows, outputs)
+    if family["idf"] and family["norm"] == "l2":
+        _array(arrays, f"{number}/idf", "<f4", rows)
+
+
+def _check_vector_arrays(family: dict[str, Any], arrays: Any, number: int, outputs: int) -> None:
+    slots = _array(arrays, f"{number}/slots", "<u8")
+    if len(slots) < 1 or len(slots) & (len(slots) - 1):
+        raise damaged(f"array '{number}/slots' must hold a power of two of numbers; got {len(slots)}")
+    words = _array(arrays, f"{number}/words", "u1")
+    offsets = _array(arrays, f"{number}/offsets", "<i8")
+    # The index bounds every offset before it is followed; these tell a damaged file from a good one.
+    if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(words) or len(offsets) > 1 << 31:
+        raise damaged(f"array '{number}/offsets' does not cut '{number}/words' into words")
+    rows = len(offsets) - 1
+    for place, block in enumerate(family["blocks"]):
+        prefix = f"{number}/{place}/"
+        _check_table(arrays, prefix, block["dtype"], rows, outputs)
+        _array(arrays, f"{prefix}unknown", "<f8", outputs)
+        if block["denominator"] == "weights":
+            _array(arrays, f"{prefix}weights", "<f4", rows)
