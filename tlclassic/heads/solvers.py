@@ -20,7 +20,7 @@ from tlclassic.errors import InvalidParameterError
 from tlclassic.heads.matrix import Matrix, Workers, as_matrix
 from tlclassic.kernels import load
 
-__all__ = ["Solution", "fit_linear"]
+__all__ = ["Solution", "fit_linear", "row_weights"]
 
 Float = NDArray[np.float64]
 _K = load("linear")
@@ -138,7 +138,7 @@ def fit_linear(
     n, n_features = X.shape
     if targets.ndim != 2 or len(targets) != n or targets.shape[1] < 1:
         raise InvalidParameterError(f"P must have shape (n, K) with n = {n} rows, as X; got {targets.shape}.")
-    weights = _weights(sample_weight, n)
+    weights = row_weights(sample_weight, n)
     factors, spread = _scales(scale, targets.shape[1], n_features)
     workers = Workers(threads)
     try:
@@ -151,7 +151,8 @@ def fit_linear(
     return Solution(columns, coef, n_features, problem.x[-1].copy(), n_iter, problem.value, converged)
 
 
-def _weights(sample_weight: NDArray[Any] | None, n: int) -> Float:
+def row_weights(sample_weight: NDArray[Any] | None, n: int) -> Float:
+    """The rows' weights as float64, checked; ones by default."""
     if sample_weight is None:
         return np.ones(n)
     weights = np.ascontiguousarray(sample_weight, np.float64)
