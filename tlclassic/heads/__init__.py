@@ -1,6 +1,20 @@
 """Heads: classifiers on top of feature vectors."""
 
 from tlclassic.heads.logistic import LogisticSearch, check_enough, search_logistic
+from tlclassic.heads.soft_label import SoftLabelLogisticRegression
+from tlclassic.heads.solvers import Solution, fit_linear
+from tlclassic.heads.streaming import Streaming, fit_streaming
 from tlclassic.heads.thresholds import ThresholdClassifier, f1_thresholds
 
-__all__ = ["LogisticSearch", "ThresholdClassifier", "check_enough", "f1_thresholds", "search_logistic"]
+__all__ = [
+    "LogisticSearch",
+    "SoftLabelLogisticRegression",
+    "Solution",
+    "Streaming",
+    "ThresholdClassifier",
+    "check_enough",
+    "f1_thresholds",
+    "fit_linear",
+    "fit_streaming",
+    "search_logistic",
+]

@@ -158,6 +158,8 @@ def row_weights(sample_weight: NDArray[Any] | None, n: int) -> Float:
     weights = np.ascontiguousarray(sample_weight, np.float64)
     if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any():
         raise InvalidParameterError(f"sample_weight must hold {n} finite numbers, none negative.")
+    if n and not weights.any():
+        raise InvalidParameterError("sample_weight is zero for every row: there is nothing to learn from.")
     return weights
 
 

@@ -110,6 +110,18 @@ class Streaming:
         self._table[:, : self.n_outputs] = np.asarray(coef).T
         self._bias[:-1] = intercept
 
+    @property
+    def state(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The table (n_features, stride) and the intercept's row, with all that learning needs to go on."""
+        return self._table, self._bias
+
+    def resume(self, table: NDArray[np.float32], bias: NDArray[np.float32], rows_seen: int) -> None:
+        """Go on from another model's :attr:`state`, which is copied."""
+        if table.shape != self._table.shape or bias.shape != self._bias.shape:
+            raise InvalidParameterError(f"the state must have shape {self._table.shape}; got {table.shape}.")
+        self._table[:], self._bias[:] = table, bias
+        self.rows_seen = rows_seen
+
     def step(
         self,
         indices: NDArray[np.int32],
@@ -225,6 +237,7 @@ def fit_streaming(
     C: float = 1.0,
     l1_ratio: float = 0.0,
     fit_intercept: bool = True,
+    scale: NDArray[Any] | None = None,
     learning_rate: float = LEARNING_RATE,
     epochs: int = 5,
     threads: int = 1,
@@ -259,7 +272,22 @@ def fit_streaming(
     )
     rng, last = np.random.default_rng(random_state), 0.0
     values = values.astype(np.float32, copy=False)
+    factors = None if scale is None else _column_scale(scale, X.shape[1])[columns]
+    if factors is not None:
+        values = (values * factors[place]).astype(np.float32)
     for _ in range(epochs):
         last = model.step(place, indptr, values, targets, weights, rng.permutation(len(targets)))
-    coef = model.coef.astype(np.float64)
+    coef = model.coef.astype(np.float64) * (1.0 if factors is None else factors)
     return Solution(columns, coef, X.shape[1], model.intercept.astype(np.float64), epochs, C * last, True)
+
+
+def _column_scale(scale: NDArray[Any], n_features: int) -> NDArray[np.float64]:
+    factors = np.asarray(scale, np.float64)
+    if factors.shape == (1, n_features):
+        factors = factors[0]
+    if factors.shape != (n_features,) or not np.isfinite(factors).all():
+        raise InvalidParameterError(
+            f"the streaming solver takes a finite scale of shape ({n_features},), one for all outputs; "
+            f'got shape {factors.shape}. Use solver="newton" for a scale of each output.'
+        )
+    return factors

@@ -13,7 +13,7 @@ from sklearn.utils.multiclass import check_classification_targets
 
 from tlclassic.errors import InvalidParameterError
 
-__all__ = ["Targets", "class_weights", "is_soft", "read_targets"]
+__all__ = ["Targets", "class_weights", "read_targets"]
 
 #: How far a row of probabilities may be from one in sum.
 SUM_TOLERANCE = 1e-3
@@ -46,11 +46,6 @@ class Targets:
         return self.P[:, 1:] if not self.multilabel and len(self.classes) == 2 else self.P
 
 
-def is_soft(y: Any, multilabel: bool) -> bool:
-    """Whether ``y`` is a matrix of probabilities (or indicators) rather than a list of labels."""
-    return sp.issparse(y) or (not multilabel and np.ndim(y) == 2 and np.shape(y)[1] > 1) or multilabel
-
-
 def read_targets(y: Any, *, classes: Sequence[Any] | NDArray[Any] | None = None, multilabel: bool = False) -> Targets:
     """Targets from labels, a probability matrix or (``multilabel``) an indicator or probability matrix.
 
@@ -68,11 +63,9 @@ def read_targets(y: Any, *, classes: Sequence[Any] | NDArray[Any] | None = None,
     InvalidParameterError
         Names the row that is not a distribution, or the label that is not among ``classes``.
     """
-    if multilabel or (np.ndim(y) == 2 and np.shape(y)[1] > 1):
+    y = y if sp.issparse(y) else np.asarray(y)
+    if multilabel or (y.ndim == 2 and y.shape[1] > 1):
         return _from_matrix(y, classes, multilabel)
-    y = np.asarray(y)
-    if y.ndim == 2:
-        y = y[:, 0]
     if y.ndim != 1:
         raise InvalidParameterError(f"y must hold one label a row, or probabilities (n, C); got shape {y.shape}.")
     check_classification_targets(y)
