@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -91,7 +92,16 @@ def features(step: Any, texts: list[str]) -> Any:
         return result
     if step is None or (isinstance(step, str) and step == "passthrough"):
         return texts
-    return step.transform(texts)
+    return in_float64(step).transform(texts)
+
+
+def in_float64(step: Any) -> Any:
+    """A copy of a step of scikit-learn, its float32 parameters in float64: it would round sums to float32."""
+    wide = copy.deepcopy(step)
+    for name, value in vars(wide).items():
+        if isinstance(value, np.ndarray) and value.dtype == np.float32:
+            setattr(wide, name, value.astype(np.float64))
+    return wide
 
 
 def decision(model: Pipeline, texts: list[str]) -> np.ndarray:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from tlclassic.features.components import removal_strengths
 from tlclassic.folding.linear import Linear
 from tlclassic.folding.steps import members, steps_of
 
-__all__ = ["exact_logits", "exact_transform"]
+__all__ = ["exact_logits", "exact_proba", "exact_transform"]
 
 
 def exact_logits(linear: Linear, texts: Sequence[str]) -> NDArray[np.float64]:
@@ -36,6 +37,16 @@ def exact_logits(linear: Linear, texts: Sequence[str]) -> NDArray[np.float64]:
     return logits
 
 
+def exact_proba(model: Any, texts: Sequence[str]) -> NDArray[np.float64]:
+    """``model.predict_proba(texts)``, of a pipeline with features in float64."""
+    features: Any = list(texts)
+    if isinstance(model, Pipeline):
+        for _, step in model.steps[:-1]:
+            features = exact_transform(step, features)
+        model = model.steps[-1][1]
+    return np.asarray(model.predict_proba(features), dtype=np.float64)
+
+
 def exact_transform(step: Any, X: Any) -> Any:
     """``step.transform(X)``, pooling and all that follows in float64."""
     if step is None or (isinstance(step, str) and step == "passthrough"):
@@ -49,8 +60,20 @@ def exact_transform(step: Any, X: Any) -> Any:
         return sp.hstack(parts, format="csr") if any(map(sp.issparse, parts)) else np.hstack(parts)
     if isinstance(step, EmbeddingVectorizer):
         return _pooled(step, X)
-    result = step.transform(X)
-    return result.astype(np.float64)
+    return _widened(step).transform(X).astype(np.float64)
+
+
+def _widened(step: Any) -> Any:
+    """The step with what it learnt in float64: fitted on float32, some add up in float32 whatever they are given."""
+    narrow = {name: value for name, value in vars(step).items() if getattr(value, "dtype", None) == np.float32}
+    if not narrow or not type(step).__module__.startswith("sklearn."):
+        return step
+    wide = copy.copy(step)
+    vars(wide).update({name: value.astype(np.float64) for name, value in narrow.items()})
+    if "explained_variance_" in narrow:
+        # The least deviation that whitening divides by is that of the type it was fitted in.
+        wide.explained_variance_ = np.maximum(wide.explained_variance_, np.finfo(np.float32).eps ** 2)
+    return wide
 
 
 def _pooled(source: EmbeddingVectorizer, texts: Sequence[str]) -> NDArray[np.float64]:

@@ -202,9 +202,13 @@ def _min_max_scaler(place: str, step: Any, coef: Matrix) -> Folded:
 def _pca(place: str, step: Any, coef: Matrix) -> Folded:
     if step.whiten:
         # As scikit-learn does: a component without variance is not divided by zero.
-        coef = coef / np.maximum(np.sqrt(step.explained_variance_), np.finfo(step.explained_variance_.dtype).eps)
+        coef = coef / np.maximum(np.sqrt(step.explained_variance_, dtype=np.float64), _least(step))
     folded = coef @ step.components_.astype(np.float64)
     return folded, -(folded @ step.mean_)
+
+
+def _least(step: Any) -> float:
+    return float(np.finfo(step.explained_variance_.dtype).eps)
 
 
 def _projection(place: str, step: Any, coef: Matrix) -> Folded:
