@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tlclassic.errors import InvalidParameterError
 from tlclassic.kernels import load
 
-__all__ = ["DenseMatrix", "Matrix", "SparseMatrix", "Workers", "as_csr", "occurring_columns", "as_matrix"]
+__all__ = ["DenseMatrix", "Matrix", "SparseMatrix", "Workers", "as_csr", "as_matrix", "occurring_columns"]
 
 Float = NDArray[np.float64]
 _K = load("linear")
