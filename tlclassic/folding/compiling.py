@@ -127,14 +127,9 @@ def compile(
     >>> compile(model).predict(["bad, bad film", "good!"])
     array([0, 1])
     """
-    if dtype is not None:
-        check_choice("dtype", dtype, DTYPES)
-    check_number("prune", prune, low=0.0)
-    if prune >= 1:
-        raise InvalidParameterError(f"prune must be below 1; got {prune!r}.")
     limit = None if max_size is None else parse_size(max_size)
     texts = None if texts is None else check_texts(texts)
-    _check_labels(texts, labels)
+    _check(fitted, dtype, prune, texts, labels)
     linear = fold_classifier(fitted)
     linear = linear if classes is None else _renamed(linear, classes)
     tables, bias = fold_features(linear)
@@ -147,10 +142,17 @@ def compile(
     return work.finish(dtype, limit)
 
 
-def _check_labels(texts: Sequence[str] | None, labels: Sequence[Any] | None) -> None:
-    if labels is None:
-        return
-    if texts is None or len(texts) != len(labels):
+def _check(
+    fitted: Any, dtype: str | None, prune: float, texts: Sequence[str] | None, labels: Sequence[Any] | None
+) -> None:
+    if isinstance(fitted, CompiledClassifier):
+        raise InvalidParameterError("fitted is compiled already; got a CompiledClassifier. Compile its source again.")
+    if dtype is not None:
+        check_choice("dtype", dtype, DTYPES)
+    check_number("prune", prune, low=0.0)
+    if prune >= 1:
+        raise InvalidParameterError(f"prune must be below 1; got {prune!r}.")
+    if labels is not None and (texts is None or len(texts) != len(labels)):
         n_texts = 0 if texts is None else len(texts)
         raise InvalidParameterError(f"labels must be as many as texts; got {len(labels)} labels and {n_texts} texts.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -248,8 +249,16 @@ def _ngram_table(source: Any, unit: str, lengths: Any, buckets: NDArray[np.int64
         "idf": idf is not None,
     }
     kept = np.flatnonzero(weights.any(axis=1))
-    needs_idf = idf is not None and source.norm == "l2"
-    return NgramTable(options, buckets[kept], np.ascontiguousarray(weights[kept]), idf if needs_idf else None)
+    table = NgramTable(options, buckets[kept], np.ascontiguousarray(weights[kept]))
+    return _with_idf(table, idf) if idf is not None and source.norm == "l2" else table
+
+
+def _with_idf(table: NgramTable, idf: NDArray[np.float32]) -> NgramTable:
+    """With a row for every bucket that was seen, weight or not: all n-grams of a text count in its length."""
+    buckets = np.union1d(table.buckets, np.flatnonzero(idf != idf.max()))
+    weights = np.zeros((len(buckets), table.weights.shape[1]))
+    weights[np.searchsorted(buckets, table.buckets)] = table.weights
+    return replace(table, buckets=buckets, weights=weights, idf=idf)
 
 
 _SOURCES: dict[str, Callable[[str, Any, Matrix], Folded]] = {
