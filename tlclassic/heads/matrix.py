@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tlclassic.errors import InvalidParameterError
 from tlclassic.kernels import load
 
-__all__ = ["DenseMatrix", "Matrix", "SparseMatrix", "Workers", "as_csr", "as_matrix", "occurring_columns"]
+__all__ = ["DenseMatrix", "Matrix", "SparseMatrix", "Workers", "as_csr", "as_matrix", "renumbered"]
 
 Float = NDArray[np.float64]
 _K = load("linear")
@@ -127,13 +127,17 @@ def as_csr(X: Any) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]]:
     return values, indices, indptr
 
 
-def occurring_columns(indices: NDArray[np.int32], n_columns: int) -> NDArray[np.int64]:
-    """The columns that occur, ascending."""
+def renumbered(indices: NDArray[np.int32], n_columns: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """The columns that occur, ascending, and the indices as places among them."""
     if n_columns <= 8 * len(indices) + (1 << 22):
         seen = np.zeros(n_columns, dtype=bool)
         seen[indices] = True
-        return np.flatnonzero(seen)
-    return np.unique(indices).astype(np.int64)
+        columns = np.flatnonzero(seen)
+        places = np.zeros(n_columns, dtype=np.int32)
+        places[columns] = np.arange(len(columns), dtype=np.int32)
+        return columns, places[indices]
+    columns, place = np.unique(indices, return_inverse=True)
+    return columns.astype(np.int64), place.astype(np.int32)
 
 
 class SparseMatrix:
@@ -145,9 +149,7 @@ class SparseMatrix:
     def __init__(self, X: sp.csr_matrix, scale: Float | None, *, merge: bool, workers: Workers) -> None:
         values, indices, indptr = as_csr(X)
         self._workers = workers
-        self._n_columns = X.shape[1]
-        self._columns = occurring_columns(indices, X.shape[1])
-        place = np.searchsorted(self._columns, indices)
+        self._columns, place = renumbered(indices, X.shape[1])
         self._scale = None if scale is None else scale[self._columns]
         if self._scale is not None:
             values = (values * self._scale[place]).astype(np.float64)

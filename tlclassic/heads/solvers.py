@@ -3,8 +3,8 @@
 # Design: a truncated Newton method. Its conjugate-gradient steps cost one product with X and one with its transpose,
 # as much as an evaluation of the gradient does for L-BFGS, and the logits of the direction are a by-product, so the
 # line search costs no products at all. No history of vectors is kept: with a million variables L-BFGS would spend
-# most of its time on its own. With an L1 penalty a proximal gradient step finds which weights are not zero, and the same
-# Newton step improves those, within their signs.
+# most of its time on its own. With an L1 penalty a proximal gradient step finds which weights are not zero, and the
+# same Newton step improves those, within their signs.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg.blas import daxpy
 
 from tlclassic._validate import check_choice, check_integer, check_number
 from tlclassic.errors import InvalidParameterError
@@ -177,6 +178,11 @@ def _scales(scale: NDArray[Any] | None, k: int, n_features: int) -> tuple[Float 
     return (scale[0], None) if k == 1 else (None, np.ascontiguousarray(scale.T))
 
 
+def _add(total: Float, factor: float, part: Float) -> None:
+    """``total += factor * part``, without a temporary array as large as the two."""
+    daxpy(part.ravel(), total.ravel(), a=factor)
+
+
 class _Problem:
     """The objective and where its minimisation stands.
 
@@ -331,9 +337,9 @@ class _Problem:
             if curvature <= 0.0:
                 break
             step = rs / curvature
-            d += step * v
-            zd += step * zv
-            r -= step * q
+            _add(d, step, v)
+            _add(zd, step, zv)
+            _add(r, -step, q)
             if np.linalg.norm(r) <= goal:
                 break
             np.divide(r, diagonal, out=s)

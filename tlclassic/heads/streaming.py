@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tlclassic._validate import check_choice, check_integer, check_number
 from tlclassic.errors import InvalidParameterError
-from tlclassic.heads.matrix import Workers, as_csr, occurring_columns
+from tlclassic.heads.matrix import Workers, as_csr, renumbered
 from tlclassic.heads.solvers import Solution, row_weights
 from tlclassic.kernels import load
 
@@ -252,8 +252,7 @@ def fit_streaming(
     check_integer("epochs", epochs, low=1)
     check_number("l1_ratio", l1_ratio, low=0.0, high=1.0)
     values, indices, indptr = as_csr(sp.csr_matrix(X))
-    columns = occurring_columns(indices, X.shape[1])
-    place = np.searchsorted(columns, indices).astype(np.int32)
+    columns, place = renumbered(indices, X.shape[1])
     targets = np.ascontiguousarray(P, np.float32)
     if targets.ndim != 2 or len(targets) != X.shape[0]:
         raise InvalidParameterError(f"P must have shape (n, K) with n = {X.shape[0]} rows; got {targets.shape}.")
