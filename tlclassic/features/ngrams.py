@@ -19,7 +19,7 @@ from tlclassic.kernels import load
 __all__ = ["FAMILIES", "NgramVectorizer", "check_ngrams"]
 
 #: The families of n-grams in the order of their columns, and the longest n of each.
-FAMILIES = {"word": 16, "char": 64}
+FAMILIES = {"word": 8, "char": 32}
 MAX_BITS = 28
 CASES, PUNCTUATION = ("fold", "keep"), ("keep", "drop")
 COUNTS, NORMS = ("count", "binary", "sublinear"), ("none", "length", "sqrt", "l2")
@@ -34,8 +34,7 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Words are runs of letters, marks, digits and ``_``, with apostrophes inside; in scripts without spaces (Han,
     Hiragana, Thai, ...) every character is a word. Character n-grams are taken inside words, with one boundary mark on
     either side. An n-gram's column is the top ``bits`` bits of a 64-bit hash: no vocabulary is learnt, and n-grams that
-    share a column are added up. Each family has columns of its own: those of word n-grams first, then those of character
-    n-grams.
+    share a column are added up. Each family has columns of its own, word n-grams first, then character n-grams.
 
     The value of a column is ``tf * idf * s``: ``tf`` from ``counts``, ``s`` from ``norm``, each family for itself, so
     that the rows of either have about the same length whatever the other holds.
@@ -43,9 +42,9 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     word_ngrams : (int, int) or None, default (1, 2)
-        Shortest and longest word n-gram, from 1 to 16; None for none.
+        Shortest and longest word n-gram, from 1 to 8; None for none.
     char_ngrams : (int, int) or None, default None
-        Shortest and longest character n-gram inside words (boundary marks count), from 1 to 64; None for none.
+        Shortest and longest character n-gram inside words (boundary marks count), from 1 to 32; None for none.
     bits : int, default 20
         2**bits columns a family, 1 to 28.
     case : {"fold", "keep"}, default "fold"
@@ -69,9 +68,9 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Notes
     -----
     Weinberger et al. 2009, feature hashing (https://arxiv.org/abs/0902.2206); boundary marks and n-grams inside words
-    as in Bojanowski et al. 2017 (https://aclanthology.org/Q17-1010). The hash is specified in ``kernels/_ngrams_plain``.
-    When models are compiled, "count" with any norm but "l2" is scored in one pass over the bytes; the others need counts
-    for each text first, and take longer.
+    as in Bojanowski et al. 2017 (https://aclanthology.org/Q17-1010). ``kernels/_ngrams_plain`` specifies the hash.
+    Compiled models score "count" with any norm but "l2" in one pass over the bytes; all else needs counts for each text
+    first, and takes longer.
 
     Examples
     --------
@@ -180,13 +179,17 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         texts = check_texts(X)
         return self._matrix({name: self._count(texts, name) for name in self.families_}, len(texts))
 
+    def count_entries(self, texts: Sequence[str]) -> int:
+        """How many entries ``transform`` would give for a list of ``texts``; nothing need be fitted."""
+        return int(sum(self._count(texts, name)[1][-1] for name in FAMILIES if getattr(self, f"{name}_ngrams")))
+
     def _count(self, texts: Sequence[str], family: str) -> Counted:
         """Indices, indptr and counts of one family."""
         counted: Counted = self._kernel().counts(texts, family)
         return counted
 
     def _kernel(self) -> Any:
-        # Made for each call: it is a handful of numbers, and an attribute would have to be left out of copies and files.
+        # Made for each call: a handful of numbers, which copies and files of this object need not know of.
         return load("ngrams").Ngrams(
             words=_pair(self.word_ngrams),
             chars=_pair(self.char_ngrams),

@@ -1,6 +1,7 @@
 """Heads: classifiers on top of feature vectors."""
 
 from tlclassic.heads.logistic import LogisticSearch, check_enough, search_logistic
+from tlclassic.heads.ngram_classifier import NgramClassifier
 from tlclassic.heads.soft_label import SoftLabelLogisticRegression
 from tlclassic.heads.solvers import Solution, fit_linear
 from tlclassic.heads.streaming import Streaming, fit_streaming
@@ -8,6 +9,7 @@ from tlclassic.heads.thresholds import ThresholdClassifier, f1_thresholds
 
 __all__ = [
     "LogisticSearch",
+    "NgramClassifier",
     "SoftLabelLogisticRegression",
     "Solution",
     "Streaming",

@@ -49,7 +49,11 @@ PLAIN_ESTIMATORS = {
 OWN_ESTIMATORS = {
     "EmbeddingVectorizer": "tlclassic.features",
     "CommonComponentRemoval": "tlclassic.features",
+    "NgramVectorizer": "tlclassic.features",
+    "NgramClassifier": "tlclassic.heads",
 }
+#: Those of them that may hold word vectors.
+_WITH_VECTORS = ("EmbeddingVectorizer", "NgramClassifier")
 #: Attributes that `fit` and `partial_fit` make anew and prediction does not read.
 _TRANSIENT = ("_loss_function_",)
 _ATTRIBUTE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -95,7 +99,7 @@ class Encoder:
             steps = [[step, self._step(part, f"{place}.{step}")] for step, part in estimator.transformer_list]
             return {_TAG: name, "steps": steps, "weights": estimator.transformer_weights}
         if name := class_of(estimator, OWN_ESTIMATORS):
-            options = self._own_options if name == "EmbeddingVectorizer" else {}
+            options = self._own_options if name in _WITH_VECTORS else {}
             metadata, arrays = estimator.to_state(**options)
             if "vectors" in metadata:
                 metadata["vectors"] = self._vectors.take(metadata["vectors"], arrays)

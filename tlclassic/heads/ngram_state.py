@@ -1,0 +1,171 @@
+"""``NgramClassifier`` as JSON facts and named arrays, and back; no pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tlclassic.errors import (
+    ArtifactError,
+    CorruptArtifactError,
+    InputError,
+    InvalidParameterError,
+    MissingExtraError,
+)
+from tlclassic.features import EmbeddingVectorizer, NgramVectorizer
+from tlclassic.vectors import WordVectors
+
+if TYPE_CHECKING:
+    from tlclassic.heads.ngram_classifier import NgramClassifier
+
+__all__ = ["from_state", "to_state"]
+
+#: Blocks of word vectors, named as in the state of an EmbeddingVectorizer of its own.
+_VECTORS = "vectors/"
+_SCALER = ("mean_", "scale_", "var_")
+_SCALARS = (str, int, float, bool)
+
+
+def to_state(model: NgramClassifier, include_vectors: bool) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """See :meth:`NgramClassifier.to_state`."""
+    facts, arrays = model.vectorizer_.to_state()
+    arrays = {f"ngrams/{name}": array for name, array in arrays.items()}
+    arrays |= {"columns": model.columns_, "coef": model.coef_, "intercept": model.intercept_}
+    metadata = {
+        "params": {name: _encode(name, value) for name, value in model.get_params(deep=False).items()},
+        "classes": _encode_labels(model.classes_),
+        "ngrams": facts,
+        "n_iter": int(model.n_iter_),
+    }
+    if model.embedding_ is not None:
+        metadata |= _encode_embedding(model, include_vectors, arrays)
+    return metadata, arrays
+
+
+def from_state(
+    metadata: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], vectors: WordVectors | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The constructor's parameters, and the fitted attributes by name."""
+    try:
+        params = {name: _decode(value) for name, value in metadata["params"].items()}
+        fitted = {
+            "classes_": _decode_labels(metadata["classes"]),
+            "vectorizer_": NgramVectorizer.from_state(metadata["ngrams"], _below(arrays, "ngrams/")),
+            "embedding_": None,
+            "n_iter_": int(metadata["n_iter"]),
+            "_stream": None,
+            "_is_behind": False,
+            "_columns": arrays["columns"].astype(np.int64, copy=False),
+            "_coef": arrays["coef"].astype(np.float64, copy=False),
+            "_intercept": arrays["intercept"].astype(np.float64, copy=False),
+            "_embedding_coef": None,
+        }
+        if "embedding" in metadata:
+            fitted |= _decode_embedding(metadata, arrays, vectors)
+            params["vectors"] = fitted["embedding_"][0].vectors_
+        _check(params, fitted)
+    except (ArtifactError, MissingExtraError, InputError):
+        raise
+    except InvalidParameterError as error:
+        raise CorruptArtifactError(f"the saved NgramClassifier holds a wrong parameter: {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise CorruptArtifactError(f"the saved NgramClassifier is incomplete or altered: {error!r}.") from error
+    return params, fitted
+
+
+def _check(params: Mapping[str, Any], fitted: Mapping[str, Any]) -> None:
+    """Raise unless the parts fit together."""
+    columns, coef, intercept = fitted["_columns"], fitted["_coef"], fitted["_intercept"]
+    n_classes, n_columns = len(fitted["classes_"]), fitted["vectorizer_"].n_features_out_
+    outputs = 1 if n_classes == 2 and not params["multilabel"] else n_classes
+    if coef.shape != (outputs, len(columns)) or intercept.shape != (outputs,):
+        raise CorruptArtifactError(f"the saved NgramClassifier's coefficients have shape {coef.shape}, which does not "
+                                   f"fit its {n_classes} classes and {len(columns)} columns.")  # fmt: skip
+    if len(columns) and (columns[0] < 0 or columns[-1] >= n_columns or (np.diff(columns) <= 0).any()):
+        raise CorruptArtifactError("the saved NgramClassifier's columns are not ascending, or out of range.")
+    embedding, dense = fitted["embedding_"], fitted["_embedding_coef"]
+    if embedding is not None and dense.shape != (outputs, embedding[0].n_features_out_):
+        raise CorruptArtifactError(f"the saved NgramClassifier's embedding_coef has the wrong shape {dense.shape}.")
+
+
+# -- word vectors ----------------------------------------------------------------------------------------------------
+
+
+def _encode_embedding(model: NgramClassifier, include_vectors: bool, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    vectorizer, scaler = model.embedding_[0], model.embedding_[1]  # type: ignore[index]
+    facts, blocks = vectorizer.to_state(include_vectors=include_vectors)
+    # The vectors stand at the top, where the file keeps equal ones once.
+    arrays.update({name if name.startswith(_VECTORS) else f"embedding/{name}": block for name, block in blocks.items()})
+    arrays.update({f"scaler/{name}": getattr(scaler, name) for name in _SCALER})
+    arrays["embedding_coef"] = model.embedding_coef_
+    return {"vectors": facts.pop("vectors"), "embedding": facts, "n_texts": int(scaler.n_samples_seen_)}
+
+
+def _decode_embedding(
+    metadata: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], vectors: WordVectors | None
+) -> dict[str, Any]:
+    facts = {**metadata["embedding"], "vectors": metadata["vectors"]}
+    blocks = {name: block for name, block in arrays.items() if name.startswith(_VECTORS)}
+    vectorizer = EmbeddingVectorizer.from_state(facts, {**_below(arrays, "embedding/"), **blocks}, vectors=vectors)
+    scaler = StandardScaler()
+    width = vectorizer.n_features_out_
+    for name in _SCALER:
+        values = arrays[f"scaler/{name}"].astype(np.float64, copy=False)
+        if values.shape != (width,):
+            raise CorruptArtifactError(f"the saved NgramClassifier's scaler has shape {values.shape}, not ({width},).")
+        setattr(scaler, name, values)
+    scaler.n_features_in_, scaler.n_samples_seen_ = width, int(metadata["n_texts"])
+    return {
+        "embedding_": Pipeline([("vectors", vectorizer), ("scaler", scaler)]),
+        "_embedding_coef": arrays["embedding_coef"].astype(np.float64, copy=False),
+    }
+
+
+def _below(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+# -- labels and parameters -------------------------------------------------------------------------------------------
+
+
+def _encode_labels(labels: NDArray[Any]) -> dict[str, Any]:
+    items = labels.tolist()
+    if not all(isinstance(item, _SCALARS) for item in items):
+        raise InvalidParameterError(
+            f"the labels cannot be saved: they must be strings, numbers or booleans; got {items!r:.80}."
+        )
+    return {"dtype": "object" if labels.dtype.kind not in "USbiuf" else labels.dtype.str, "items": items}
+
+
+def _decode_labels(facts: Mapping[str, Any]) -> NDArray[Any]:
+    dtype = str(facts["dtype"])
+    items = facts["items"]
+    if not isinstance(items, list) or not all(isinstance(item, _SCALARS) for item in items):
+        raise CorruptArtifactError("the saved NgramClassifier's classes are no list of labels.")
+    return np.array(items, dtype=dtype if dtype != "object" else object)
+
+
+def _encode(name: str, value: Any) -> Any:
+    """JSON has no tuples and no dicts of other keys than strings."""
+    if name == "vectors":
+        return None
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, (tuple, list)):
+        return {"list" if isinstance(value, list) else "tuple": [_encode("", item) for item in value]}
+    if isinstance(value, Mapping):
+        return {"pairs": [[_encode("", key), _encode("", item)] for key, item in value.items()]}
+    return value
+
+
+def _decode(value: Any) -> Any:
+    if not isinstance(value, dict):
+        return value
+    if "pairs" in value:
+        return dict(value["pairs"])
+    return value["list"] if "list" in value else tuple(value["tuple"])
