@@ -1,0 +1,174 @@
+"""What is searched: configurations of ``NgramClassifier``, good ones first, and their neighbours.
+
+# Design: the portfolio holds what won on eight data sets (docs/tune.md), and the configurations of the usual rivals
+# (TF-IDF with logistic regression, NB-SVM), so that a search does not end below them. What follows are random steps
+# from the best so far: the space has few dimensions that matter, and their optima lie near each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+__all__ = ["FACTOR", "Configuration", "Space"]
+
+#: Between neighbouring strengths C.
+FACTOR = 10.0**0.5
+Range = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """The parameters of a classifier, all but its strength C.
+
+    Attributes
+    ----------
+    word_ngrams, char_ngrams : (int, int) or None
+    bits : int
+    case, punctuation, counts, norm, idf, nb, class_weight
+        As of :class:`tlclassic.NgramClassifier`.
+    smoothing : float
+        Share of each hard label that is spread over all classes (label smoothing: Szegedy et al. 2016,
+        https://arxiv.org/abs/1512.00567).
+    vectors_weight : float or None
+        Weight of the word vectors' columns; None for no word vectors.
+    """
+
+    word_ngrams: Range | None = (1, 2)
+    char_ngrams: Range | None = (3, 5)
+    bits: int = 20
+    case: str = "fold"
+    punctuation: str = "keep"
+    counts: str = "binary"
+    norm: str = "l2"
+    idf: bool = False
+    nb: bool = True
+    class_weight: str | None = None
+    smoothing: float = 0.0
+    vectors_weight: float | None = None
+
+    @property
+    def features(self) -> dict[str, Any]:
+        """The parameters of its ``NgramVectorizer``."""
+        names = ("word_ngrams", "char_ngrams", "bits", "case", "punctuation", "counts", "norm", "idf")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def first_C(self) -> float:
+        """Where to begin with the strength: longer rows need weaker weights, so a smaller C."""
+        base = {"none": 0.1, "length": 1000.0}.get(self.norm, 10.0)
+        return base / FACTOR if self.idf and self.norm == "none" else base
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-serialisable."""
+        shown: dict[str, Any] = {**self.features, "nb": self.nb, "class_weight": self.class_weight}
+        shown["label_smoothing"] = self.smoothing
+        for name in ("word_ngrams", "char_ngrams"):
+            shown[name] = None if shown[name] is None else list(shown[name])
+        if self.vectors_weight is not None:
+            shown["vectors_weight"] = self.vectors_weight
+        return shown
+
+
+TFIDF = Configuration(counts="sublinear", idf=True)
+BINARY = Configuration()
+
+
+class Space:
+    """The configurations of one search.
+
+    Parameters
+    ----------
+    multilabel : bool
+        Then labels are not smoothed.
+    balance : bool
+        Whether classes may be weighted by their rarity (worth it for macro F1 only).
+    vectors : bool
+        Whether there are word vectors.
+    small : bool
+        Whether the size is limited: fewer buckets are tried, too.
+    fast : bool
+        Only what compiles to one pass over the bytes.
+    """
+
+    def __init__(self, *, multilabel: bool, balance: bool, vectors: bool, small: bool, fast: bool = False) -> None:
+        self.multilabel, self.balance, self.vectors, self.small, self.fast = multilabel, balance, vectors, small, fast
+
+    def portfolio(self) -> list[Configuration]:
+        """What is tried first, the most promising first."""
+        plain = replace(TFIDF, nb=False)
+        words = replace(plain, char_ngrams=None, punctuation="drop")
+        given = [
+            replace(TFIDF, smoothing=0.1) if not self.multilabel else TFIDF,
+            plain,
+            replace(TFIDF, smoothing=0.1, vectors_weight=0.5),
+            replace(plain, vectors_weight=0.5),
+            replace(BINARY, smoothing=0.1) if not self.multilabel else BINARY,
+            words,
+            TFIDF,
+            replace(plain, smoothing=0.2),
+            replace(plain, smoothing=0.1, vectors_weight=1.0),
+            replace(plain, class_weight="balanced"),
+            replace(BINARY, char_ngrams=None, norm="none"),
+            replace(TFIDF, case="keep"),
+            BINARY,
+            replace(plain, char_ngrams=(2, 5)),
+            replace(BINARY, char_ngrams=(3, 6), norm="sqrt"),
+            replace(plain, class_weight="balanced", vectors_weight=0.5),
+        ]
+        return list(dict.fromkeys(self._quick(each) for each in given if self.allows(self._quick(each))))
+
+    def _quick(self, configuration: Configuration) -> Configuration:
+        """With ``fast`` the nearest that compiles to one pass: counts as they are, a norm by their number."""
+        if not self.fast:
+            return configuration
+        norm = "sqrt" if configuration.norm == "l2" else configuration.norm
+        return replace(configuration, counts="count", norm=norm)
+
+    def allows(self, configuration: Configuration) -> bool:
+        """Whether it belongs to this search."""
+        return not (
+            (configuration.word_ngrams is None and configuration.char_ngrams is None)
+            or (configuration.smoothing and self.multilabel)
+            or (configuration.class_weight and not self.balance)
+            or (configuration.vectors_weight is not None and not self.vectors)
+            or (self.fast and (configuration.counts != "count" or configuration.norm == "l2"))
+        )
+
+    def neighbours(self, configuration: Configuration, random: np.random.Generator) -> Iterator[Configuration]:
+        """Random steps from ``configuration``, without end: one to three parameters changed."""
+        choices = self._choices()
+        names = [name for name, values in choices.items() if set(values) != {getattr(configuration, name)}]
+        while True:
+            changed = random.choice(len(names), size=int(random.integers(1, 4)), replace=False)
+            steps = {}
+            for name in (names[i] for i in changed):
+                others = [value for value in choices[name] if value != getattr(configuration, name)]
+                steps[name] = others[int(random.integers(len(others)))]
+            found = replace(configuration, **steps)
+            if self.allows(found):
+                yield found
+
+    def _choices(self) -> dict[str, list[Any]]:
+        choices: dict[str, list[Any]] = {
+            "word_ngrams": [(1, 1), (1, 2), (1, 3)],
+            "char_ngrams": [None, (2, 4), (2, 5), (3, 5), (3, 6), (4, 6)],
+            "case": ["fold", "keep"],
+            "punctuation": ["keep", "drop"],
+            "counts": ["binary", "sublinear", "count"] if not self.fast else ["count"],
+            "norm": ["l2", "sqrt"] if not self.fast else ["sqrt", "length"],
+            "idf": [False, True],
+            "nb": [False, True],
+        }
+        if self.small:
+            choices["bits"] = [16, 17, 18, 20]
+        if not self.multilabel:
+            choices["smoothing"] = [0.0, 0.05, 0.1, 0.2]
+        if self.balance:
+            choices["class_weight"] = [None, "balanced"]
+        if self.vectors:
+            choices["vectors_weight"] = [None, 0.25, 0.5, 1.0]
+        return choices
