@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -157,7 +157,7 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def _set_up(self) -> None:
         self._is_fitted = False  # until all of `fit` has succeeded
         lengths = {name: _pair(getattr(self, f"{name}_ngrams")) for name in FAMILIES}
-        self.families_ = tuple(name for name, pair in lengths.items() if pair != (0, 0))
+        self.families_: tuple[str, ...] = tuple(name for name, pair in lengths.items() if pair != (0, 0))
         self.n_features_out_ = len(self.families_) << int(self.bits)
         self.idf_: dict[str, NDArray[np.float32]] = {}
 
@@ -225,7 +225,8 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             total = np.diff(np.concatenate(([0.0], np.cumsum(counts, dtype=np.float64)))[indptr])
             total = total if self.norm == "length" else np.sqrt(total)
         total[total == 0] = 1.0
-        return (values * np.repeat(1.0 / total, lengths)).astype(np.float32)
+        scaled: NDArray[np.float32] = (values * np.repeat(1.0 / total, lengths)).astype(np.float32)
+        return scaled
 
     # -- scikit-learn ------------------------------------------------------------------------------------------------
 
@@ -320,7 +321,7 @@ def _sublinear(counts: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.log(counts) + np.float32(1.0)
 
 
-_TF = {"count": np.asarray, "binary": np.ones_like, "sublinear": _sublinear}
+_TF: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {"count": np.asarray, "binary": np.ones_like, "sublinear": _sublinear}
 
 
 def _restored_idf(unseen: Any, arrays: Mapping[str, NDArray[Any]], name: str, size: int) -> NDArray[np.float32]:

@@ -390,5 +390,6 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         params, fitted = ngram_state.from_state(metadata, arrays, vectors)
         self = cls(**params)
-        vars(self).update(fitted)
+        for name, value in fitted.items():
+            setattr(self, name, value)
         return self

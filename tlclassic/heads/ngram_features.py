@@ -80,7 +80,7 @@ class Features:
         return sparse if self.embedding is None else self._beside(sparse, self.embedding.transform(texts))
 
     def _beside(self, sparse: sp.csr_matrix, dense: NDArray[np.float32]) -> sp.csr_matrix:
-        return sp.hstack([sparse, sp.csr_matrix(dense * np.float32(self.factor))], format="csr")
+        return sp.csr_matrix(sp.hstack([sparse, sp.csr_matrix(dense * np.float32(self.factor))], format="csr"))
 
 
 def _check_pooling(pooling: Any) -> None:
@@ -89,8 +89,8 @@ def _check_pooling(pooling: Any) -> None:
     if isinstance(names, (list, tuple)) and names and all(name in POOLINGS for name in names):
         return
     raise InvalidParameterError(
-        f"pooling must be one of {', '.join(map(repr, POOLINGS))}, or a list of them: others are no sums over words and "
-        f"could not be compiled; got {pooling!r}. Use EmbeddingVectorizer in a pipeline for those."
+        f"pooling must be one of {', '.join(map(repr, POOLINGS))}, or a list of them: others are no sums over words "
+        f"and could not be compiled; got {pooling!r}. Use EmbeddingVectorizer in a pipeline for those."
     )
 
 
@@ -137,8 +137,8 @@ def log_count_ratios(
     float64 array of shape (K, F)
     """
     occurs = sp.csr_matrix((np.ones(X.nnz), X.indices, X.indptr), shape=X.shape)
-    inside = alpha + (occurs.T @ (weights[:, None] * P)).T
-    outside = alpha + (occurs.T @ (weights[:, None] * (1.0 - P))).T
+    inside = alpha + np.asarray(occurs.T @ (weights[:, None] * P)).T
+    outside = alpha + np.asarray(occurs.T @ (weights[:, None] * (1.0 - P))).T
     totals = inside.sum(axis=1, keepdims=True), outside.sum(axis=1, keepdims=True)
     ratios: NDArray[np.float64] = np.log(inside / totals[0]) - np.log(outside / totals[1])
     return ratios

@@ -53,7 +53,7 @@ def from_state(
     """The constructor's parameters, and the fitted attributes by name."""
     try:
         params = {name: _decode(value) for name, value in metadata["params"].items()}
-        fitted = {
+        fitted: dict[str, Any] = {
             "classes_": _decode_labels(metadata["classes"]),
             "vectorizer_": NgramVectorizer.from_state(metadata["ngrams"], _below(arrays, "ngrams/")),
             "embedding_": None,
@@ -78,7 +78,7 @@ def from_state(
     return params, fitted
 
 
-def _check(params: Mapping[str, Any], fitted: Mapping[str, Any]) -> None:
+def _check(params: Mapping[str, Any], fitted: dict[str, Any]) -> None:
     """Raise unless the parts fit together."""
     columns, coef, intercept = fitted["_columns"], fitted["_coef"], fitted["_intercept"]
     n_classes, n_columns = len(fitted["classes_"]), fitted["vectorizer_"].n_features_out_
@@ -97,12 +97,13 @@ def _check(params: Mapping[str, Any], fitted: Mapping[str, Any]) -> None:
 
 
 def _encode_embedding(model: NgramClassifier, include_vectors: bool, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
-    vectorizer, scaler = model.embedding_[0], model.embedding_[1]  # type: ignore[index]
+    embedding: Any = model.embedding_
+    vectorizer, scaler = embedding[0], embedding[1]
     facts, blocks = vectorizer.to_state(include_vectors=include_vectors)
     # The vectors stand at the top, where the file keeps equal ones once.
     arrays.update({name if name.startswith(_VECTORS) else f"embedding/{name}": block for name, block in blocks.items()})
     arrays.update({f"scaler/{name}": getattr(scaler, name) for name in _SCALER})
-    arrays["embedding_coef"] = model.embedding_coef_
+    arrays["embedding_coef"] = np.asarray(model.embedding_coef_)
     return {"vectors": facts.pop("vectors"), "embedding": facts, "n_texts": int(scaler.n_samples_seen_)}
 
 

@@ -63,13 +63,33 @@ def read_targets(y: Any, *, classes: Sequence[Any] | NDArray[Any] | None = None,
     InvalidParameterError
         Names the row that is not a distribution, or the label that is not among ``classes``.
     """
-    y = y if sp.issparse(y) else np.asarray(y)
+    y = y if sp.issparse(y) else _as_array(y)
     if multilabel or (y.ndim == 2 and y.shape[1] > 1):
         return _from_matrix(y, classes, multilabel)
     if y.ndim != 1:
         raise InvalidParameterError(f"y must hold one label a row, or probabilities (n, C); got shape {y.shape}.")
-    check_classification_targets(y)
+    try:
+        check_classification_targets(y)
+    except ValueError as error:
+        remedy = "Probabilities are a matrix with a column for each class, also of two."
+        raise InvalidParameterError(f"y must hold labels: {error} {remedy}") from None
     return _from_labels(y, classes)
+
+
+def _as_array(y: Any) -> NDArray[Any]:
+    """``y`` as an array, refused where NumPy would make other labels of it."""
+    try:
+        array = np.asarray(y)
+    except ValueError:
+        raise InvalidParameterError(
+            "y must hold one label a row, or a matrix; got rows of different lengths. For several labels a text make an "
+            "indicator matrix with sklearn.preprocessing.MultiLabelBinarizer."
+        ) from None
+    if array.dtype.kind == "U" and isinstance(y, (list, tuple)) and array.ndim == 1:
+        kinds = sorted({type(label).__name__ for label in y if not isinstance(label, str)})
+        if kinds:
+            raise InvalidParameterError(f"y must hold labels of one type; got {', '.join([*kinds, 'str'])}.")
+    return array
 
 
 def _from_labels(y: NDArray[Any], classes: Any) -> Targets:
