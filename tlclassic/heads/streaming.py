@@ -17,8 +17,9 @@ from tlclassic.kernels import load
 __all__ = ["LEARNING_RATE", "Streaming", "fit_streaming"]
 
 _K = load("linear")
-#: The default step size, tuned on the dev parts of four data sets with rows of length about one.
-LEARNING_RATE = 0.5
+#: The default step size: the best mean accuracy on the dev parts of ag_news, sst2, trec6 and banking77, uni- and
+#: bigrams in rows scaled by one over the square root of their number, five epochs (0.3 to 2 differ little).
+LEARNING_RATE = 1.0
 #: What a feature's sum of squared gradients starts at: its first step is not as large as all later ones together.
 INITIAL_SQUARES = 1e-2
 
@@ -37,9 +38,10 @@ class Streaming:
         The table takes ``4 * n_features * (n_outputs + 2)`` bytes, of which the system gives what is touched.
     loss : {"softmax", "sigmoid"}
     learning_rate : float
-        The step size; rows are best scaled to length one.
+        The step size; rows are best scaled to length about one.
     l1, l2 : float
-        Penalties a row: the objective is the mean of ``loss_i + l2 / 2 * ||w||^2 + l1 * ||w||_1``.
+        Penalties a row: the objective is the mean of ``loss_i + l2 / 2 * ||w||^2 + l1 * ||w||_1``. L1 draws weights
+        to zero; exact zeros are for :func:`fit_linear`.
     total_rows : int, optional
         Rows that will come in all, over all epochs: the step size falls linearly to zero over them. Default: it stays,
         and AdaGrad's sums alone slow the learning.
