@@ -73,6 +73,8 @@ def read_targets(y: Any, *, classes: Sequence[Any] | NDArray[Any] | None = None,
     except ValueError as error:
         remedy = "Probabilities are a matrix with a column for each class, also of two."
         raise InvalidParameterError(f"y must hold labels: {error} {remedy}") from None
+    except TypeError:
+        raise _several_types(y) from None
     return _from_labels(y, classes)
 
 
@@ -86,18 +88,18 @@ def _as_array(y: Any) -> NDArray[Any]:
             "indicator matrix with sklearn.preprocessing.MultiLabelBinarizer."
         ) from None
     if array.dtype.kind == "U" and isinstance(y, (list, tuple)) and array.ndim == 1:
-        kinds = sorted({type(label).__name__ for label in y if not isinstance(label, str)})
-        if kinds:
-            raise InvalidParameterError(f"y must hold labels of one type; got {', '.join([*kinds, 'str'])}.")
+        if not all(isinstance(label, str) for label in y):
+            raise _several_types(y)
     return array
 
 
+def _several_types(y: Any) -> InvalidParameterError:
+    kinds = sorted({type(label).__name__ for label in y})
+    return InvalidParameterError(f"y must hold labels of one type; got {', '.join(kinds)}.")
+
+
 def _from_labels(y: NDArray[Any], classes: Any) -> Targets:
-    try:
-        present, codes = np.unique(y, return_inverse=True)
-    except TypeError:
-        kinds = sorted({type(label).__name__ for label in y.tolist()})
-        raise InvalidParameterError(f"y must hold labels of one type; got {', '.join(kinds)}.") from None
+    present, codes = np.unique(y, return_inverse=True)
     names = present if classes is None else _names(classes)
     places = {name: place for place, name in enumerate(names.tolist())}
     unknown = [label for label in present.tolist() if label not in places]
