@@ -33,7 +33,7 @@ __all__ = ["compile"]
 #: Texts of ``texts`` that the parity check looks at.
 _N_CHECKED = 256
 #: Bytes for the lines of the report and the alignment of blocks, which are not known before.
-_MARGIN = 1_000
+_MARGIN = 600
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,7 +253,8 @@ class _Work:
         if pruned or dtype != "float32":
             self.note(f"{dtype}, pruned" if pruned else dtype, dtype, compiled)
         report = {"steps": self.steps, "n_texts": 0 if self.dev is None else len(self.dev.texts)}
-        return self.folded.build(dtype, {**self.metadata, "report": report})
+        compiled.metadata.update({**self.metadata, "report": report})
+        return compiled
 
 
 def _too_small(limit: int, needed: int) -> InvalidParameterError:
