@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 COMMANDS = (
     "train",
+    "tune",
+    "compile",
     "predict",
     "evaluate",
     "vectors info",

@@ -13,7 +13,9 @@ from tlclassic.errors import InputError
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model saved by `tlclassic train`, tune or compile.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(help="A model saved by `tlclassic train`, tune or compile.", show_default=False)
+    ],
     test: Annotated[
         str,
         typer.Argument(

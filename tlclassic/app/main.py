@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tlclassic._version import __version__
-from tlclassic.app import demo, evaluate, predict, train, vectors
+from tlclassic.app import compile, demo, evaluate, predict, train, tune, vectors
 from tlclassic.app.console import note, warnings_on_stderr
 from tlclassic.errors import InvalidParameterError, TlclassicError
 
@@ -25,6 +25,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("train")(train.train)
+app.command("tune")(tune.tune)
+app.command("compile")(compile.compile)
 app.command("predict")(predict.predict)
 app.command("evaluate")(evaluate.evaluate)
 app.add_typer(vectors.app, name="vectors")

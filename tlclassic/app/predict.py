@@ -14,7 +14,9 @@ from tlclassic.errors import InvalidParameterError
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model saved by `tlclassic train`, tune or compile.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(help="A model saved by `tlclassic train`, tune or compile.", show_default=False)
+    ],
     file: Annotated[
         str, typer.Argument(help="Texts: TSV, CSV, JSONL or Parquet, also .gz and .zst; - for stdin.")
     ] = "-",

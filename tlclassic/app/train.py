@@ -77,7 +77,8 @@ def train(
         typer.Option(
             "--features",
             "-f",
-            help="vectors:PATH (pooled word vectors), tfidf (words and bigrams) or tfidf-char; several are combined.",
+            help="ngrams (hashed words and bigrams), ngrams-char, vectors:PATH (pooled word vectors), tfidf (words and "
+            "bigrams) or tfidf-char; several are combined, n-grams with one vectors:PATH.",
         ),
     ],
     text: Annotated[str, typer.Option(help="Column of the texts.")] = "text",

@@ -24,7 +24,7 @@ from tlclassic._validate import check_choice, check_integer
 from tlclassic.errors import InvalidParameterError
 from tlclassic.heads.thresholds import ThresholdClassifier, held_out_f1
 
-__all__ = ["LogisticSearch", "check_enough", "search_logistic"]
+__all__ = ["SPARSE_STRENGTHS", "LogisticSearch", "check_enough", "search_logistic"]
 
 #: Inverse regularisation strengths tried, from strong to weak; the search stops two steps after its best. Standardised
 #: dense columns have unit variance, TF-IDF rows unit length: their useful ranges lie decades apart.
@@ -39,7 +39,7 @@ class LogisticSearch:
 
     Attributes
     ----------
-    estimator : LogisticRegression, OneVsRestClassifier or ThresholdClassifier
+    estimator : LogisticRegression, OneVsRestClassifier, ThresholdClassifier or the one given
         Fitted on all the rows with the chosen strength.
     C : float
         The inverse regularisation strength chosen.
@@ -67,6 +67,7 @@ def search_logistic(
     max_iter: int = 1000,
     random_state: int = 0,
     on_step: Callable[[float, float], None] | None = None,
+    estimator: Any = None,
 ) -> LogisticSearch:
     """Fit a logistic regression with L2 penalty, its strength chosen by stratified cross-validation.
 
@@ -94,6 +95,9 @@ def search_logistic(
         Of the folds' shuffle.
     on_step : callable, optional
         Called with (C, mean score) after each strength, for progress.
+    estimator : classifier, optional
+        What is fitted instead of scikit-learn's logistic regression: anything with a parameter ``C`` that takes ``y``
+        as it is.
 
     Raises
     ------
@@ -105,8 +109,9 @@ def search_logistic(
     check_integer("n_folds", n_folds, low=2)
     y = np.asarray(y)
     folds = _folds(X, y, n_folds, random_state)
-    base = LogisticRegression(class_weight=class_weight, max_iter=max_iter, solver=_solver(X))
-    estimator = base if y.ndim == 1 else OneVsRestClassifier(base)
+    if estimator is None:
+        base = LogisticRegression(class_weight=class_weight, max_iter=max_iter, solver=_solver(X))
+        estimator = base if y.ndim == 1 else OneVsRestClassifier(base)
     fitted_folds = _Folds(estimator, X, y, folds, metric)
     scores: dict[float, float] = {}
     best = None
@@ -159,7 +164,7 @@ def _folds(X: Any, y: Any, n_folds: int, random_state: int) -> list[tuple[Any, A
 
 
 def _set_strength(estimator: Any, strength: float) -> Any:
-    key = "C" if isinstance(estimator, LogisticRegression) else "estimator__C"
+    key = "estimator__C" if isinstance(estimator, OneVsRestClassifier) else "C"
     return estimator.set_params(**{key: strength})
 
 

@@ -18,10 +18,14 @@ from tlclassic._validate import check_choice, check_texts
 from tlclassic.errors import InvalidParameterError
 from tlclassic.features import EmbeddingVectorizer
 from tlclassic.features.poolings import resolve_poolings
-from tlclassic.heads import LogisticSearch, check_enough, search_logistic
+from tlclassic.heads import LogisticSearch, NgramClassifier, check_enough, search_logistic
+from tlclassic.heads.logistic import SPARSE_STRENGTHS
 
 __all__ = ["FeatureOptions", "TrainingResult", "build_features", "train_classifier"]
 
+#: Features that are hashed n-grams.
+NGRAMS = ("ngrams", "ngrams-char")
+_KINDS = "ngrams, ngrams-char, vectors:PATH, tfidf, tfidf-char"
 CALIBRATIONS = ("none", "sigmoid", "isotonic", "temperature")
 
 
@@ -33,7 +37,9 @@ class FeatureOptions:
     ----------
     features : sequence of str
         ``"vectors:PATH"`` (pooled word vectors), ``"tfidf"`` (word uni- and bigrams) or ``"tfidf-char"`` (character
-        2- to 5-grams inside words). Several are put side by side.
+        2- to 5-grams inside words). Several are put side by side. Or ``"ngrams"`` (hashed word uni- and bigrams) and
+        ``"ngrams-char"`` (hashed character 3- to 5-grams inside words), also with vectors: these make a
+        :class:`tlclassic.NgramClassifier`, which compiles.
     pooling : sequence of str
         For the vectors; several are put side by side. See :class:`tlclassic.EmbeddingVectorizer`.
     vectorizer : dict
@@ -54,14 +60,14 @@ class TrainingResult:
 
     Attributes
     ----------
-    pipeline : sklearn.pipeline.Pipeline
-        Steps ``features`` and ``head``.
+    pipeline : sklearn.pipeline.Pipeline or NgramClassifier
+        A pipeline has the steps ``features`` and ``head``; either may be wrapped for thresholds or calibration.
     search : LogisticSearch
     labels : list or None
         For multi-label, the label of each column of the indicator matrix that ``pipeline.predict`` gives; else None.
     """
 
-    pipeline: Pipeline
+    pipeline: Any
     search: LogisticSearch
     labels: list[Any] | None
 
@@ -75,7 +81,7 @@ def build_features(options: FeatureOptions) -> Any:
         For a feature of unknown kind, or none at all.
     """
     if not options.features:
-        raise InvalidParameterError("features must name at least one of vectors:PATH, tfidf, tfidf-char; got none.")
+        raise InvalidParameterError(f"features must name at least one of {_KINDS}; got none.")
     parts = {f"features{number}": _feature(name, options) for number, name in enumerate(options.features)}
     if len(parts) == 1:
         return parts["features0"]
@@ -105,7 +111,7 @@ def _feature(name: str, options: FeatureOptions) -> Any:
         return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
     if name == "tfidf-char":
         return TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
-    raise InvalidParameterError(f"features must be vectors:PATH, tfidf or tfidf-char; got {name!r}.")
+    raise InvalidParameterError(f"features must be one of {_KINDS}; got {name!r}.")
 
 
 def train_classifier(
@@ -151,20 +157,66 @@ def train_classifier(
     check_enough(targets)
     if calibrate != "none":
         _check_classes(targets)
+    searching: dict[str, Any] = {
+        "metric": metric or ("macro_f1" if multilabel else "accuracy"),
+        "class_weight": class_weight,
+        "random_state": random_state,
+        "on_step": on_step,
+    }
+    if any(name in NGRAMS for name in options.features):
+        return _train_ngrams(texts, targets, names, options, searching, calibrate)
     features = build_features(options)
     matrix = _fit_features(features, texts, targets)
     search = search_logistic(
         matrix.tocsr() if hasattr(matrix, "tocsr") else matrix,
         targets,
-        metric=metric or ("macro_f1" if multilabel else "accuracy"),
-        class_weight=class_weight,
-        random_state=random_state,
-        on_step=on_step,
+        **searching,
     )
     head = search.estimator
     if calibrate != "none":
         head = _calibrated(head, matrix, targets, calibrate, search.n_folds)
     return TrainingResult(Pipeline([("features", features), ("head", head)]), search, names)
+
+
+def _train_ngrams(
+    texts: Sequence[str],
+    targets: NDArray[Any],
+    names: list[Any] | None,
+    options: FeatureOptions,
+    searching: dict[str, Any],
+    calibrate: str,
+) -> TrainingResult:
+    classifier = _ngram_classifier(options, searching["class_weight"], names is not None)
+    # An array of objects can be indexed by the folds.
+    matrix = np.empty(len(texts), dtype=object)
+    matrix[:] = texts
+    search = search_logistic(matrix, targets, strengths=SPARSE_STRENGTHS, estimator=classifier, **searching)
+    fitted = search.estimator
+    if calibrate != "none":
+        fitted = _calibrated(fitted, matrix, targets, calibrate, search.n_folds)
+    return TrainingResult(fitted, search, names)
+
+
+def _ngram_classifier(options: FeatureOptions, class_weight: str | None, multilabel: bool) -> NgramClassifier:
+    others = [name for name in options.features if name not in NGRAMS]
+    paths = [name.partition(":")[2] for name in others if name.startswith("vectors:")]
+    if len(paths) < len(others) or len(paths) > 1 or not all(paths):
+        raise InvalidParameterError(
+            f"features: n-grams can be joined with one vectors:PATH and nothing else; got {', '.join(others)}."
+        )
+    vectors: dict[str, Any] = {}
+    if paths:
+        from tlclassic.vectors import WordVectors
+
+        pooling = options.pooling[0] if len(options.pooling) == 1 else list(options.pooling)
+        vectors = {"vectors": WordVectors.load(paths[0], **options.load), "pooling": pooling}
+    return NgramClassifier(
+        word_ngrams=(1, 2) if "ngrams" in options.features else None,
+        char_ngrams=(3, 5) if "ngrams-char" in options.features else None,
+        class_weight=class_weight,
+        multilabel=multilabel,
+        **vectors,
+    )
 
 
 def _check_classes(targets: NDArray[Any]) -> None:
