@@ -95,7 +95,7 @@ def test_a_size_is_kept_and_finalists_are_compared_compiled(tmp_path):
 
 
 def test_a_size_that_nothing_fits_into():
-    with pytest.raises(InvalidParameterError, match="max_size is too small"):
+    with pytest.raises(InvalidParameterError, match="max_size=100 bytes is too small"):
         tune(*reviews(40), max_size=100)
 
 

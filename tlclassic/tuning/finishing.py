@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from tlclassic.errors import InvalidParameterError
 from tlclassic.folding import compile
 from tlclassic.heads import NgramClassifier, ThresholdClassifier
 from tlclassic.tuning.featurising import NB_ALPHA, POOLING
 from tlclassic.tuning.problem import Problem
 from tlclassic.tuning.scoring import score_labels, thresholds_for
+from tlclassic.tuning.space import Configuration
 from tlclassic.tuning.splits import Split
 from tlclassic.tuning.trials import MAX_ITER, TOLERANCE, Trial, smoothed
 from tlclassic.vectors import WordVectors
@@ -117,16 +117,17 @@ class Finisher:
         truth = np.where(P.any(axis=1), P.argmax(axis=1), -1)
         return score_labels(truth, np.array([place[label] for label in predicted.tolist()]), self.metric)
 
-    def check_size(self) -> None:
-        """Raise before the search where nothing could fit into ``max_size``.
+    def check_size(self, configuration: Configuration) -> None:
+        """Before the search: whether anything fits into ``max_size``.
 
         Raises
         ------
         InvalidParameterError
         """
-        least = 1_000 + 16 * len(self.problem.targets.classes)
-        if self.max_size is not None and self.max_size < least:
-            raise InvalidParameterError(
-                f"max_size is too small for any classifier of {len(self.problem.targets.classes)} classes; got "
-                f"{self.max_size} bytes. Give at least some kB."
-            )
+        if self.max_size is None:
+            return
+        rows = self.splits[0].train[: max(8, len(self.problem.targets.classes))]
+        trial = Trial(configuration, 0, len(rows), 1, 1.0, 0.0, 0.0, proba=[])
+        if self.problem.targets.multilabel:
+            trial.proba = [np.zeros(self.problem.targets.P[self.splits[0].held_out].shape)]
+        self.compile(self.fit(trial, rows), trial, None)

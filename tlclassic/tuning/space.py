@@ -17,6 +17,7 @@ __all__ = ["FACTOR", "Configuration", "Space"]
 
 #: Between neighbouring strengths C.
 FACTOR = 10.0**0.5
+BITS, MIN_BITS = 20, 8
 Range = tuple[int, int]
 
 
@@ -39,7 +40,7 @@ class Configuration:
 
     word_ngrams: Range | None = (1, 2)
     char_ngrams: Range | None = (3, 5)
-    bits: int = 20
+    bits: int = BITS
     case: str = "fold"
     punctuation: str = "keep"
     counts: str = "binary"
@@ -88,14 +89,18 @@ class Space:
         Whether classes may be weighted by their rarity (worth it for macro F1 only).
     vectors : bool
         Whether there are word vectors.
-    small : bool
-        Whether the size is limited: fewer buckets are tried, too.
+    max_size : int or None
+        Bytes of the compiled classifier: a map of the buckets in use is part of it, so a small one has few buckets.
     fast : bool
         Only what compiles to one pass over the bytes.
     """
 
-    def __init__(self, *, multilabel: bool, balance: bool, vectors: bool, small: bool, fast: bool = False) -> None:
-        self.multilabel, self.balance, self.vectors, self.small, self.fast = multilabel, balance, vectors, small, fast
+    def __init__(
+        self, *, multilabel: bool, balance: bool, vectors: bool, max_size: int | None = None, fast: bool = False
+    ) -> None:
+        self.multilabel, self.balance, self.vectors, self.fast = multilabel, balance, vectors, fast
+        self.max_size = max_size
+        self.bits = BITS if max_size is None else _bits_within(max_size)
 
     def portfolio(self) -> list[Configuration]:
         """What is tried first, the most promising first."""
@@ -119,10 +124,11 @@ class Space:
             replace(BINARY, char_ngrams=(3, 6), norm="sqrt"),
             replace(plain, class_weight="balanced", vectors_weight=0.5),
         ]
-        return list(dict.fromkeys(self._quick(each) for each in given if self.allows(self._quick(each))))
+        return list(dict.fromkeys(self._adapted(each) for each in given if self.allows(self._adapted(each))))
 
-    def _quick(self, configuration: Configuration) -> Configuration:
-        """With ``fast`` the nearest that compiles to one pass: counts as they are, a norm by their number."""
+    def _adapted(self, configuration: Configuration) -> Configuration:
+        """With this search's buckets; with ``fast`` the nearest that compiles to one pass."""
+        configuration = replace(configuration, bits=self.bits)
         if not self.fast:
             return configuration
         norm = "sqrt" if configuration.norm == "l2" else configuration.norm
@@ -163,8 +169,8 @@ class Space:
             "idf": [False, True],
             "nb": [False, True],
         }
-        if self.small:
-            choices["bits"] = [16, 17, 18, 20]
+        steps = (0, 2) if self.max_size is None else (0, -1, -2)
+        choices["bits"] = [max(MIN_BITS, self.bits + step) for step in steps]
         if not self.multilabel:
             choices["smoothing"] = [0.0, 0.05, 0.1, 0.2]
         if self.balance:
@@ -172,3 +178,11 @@ class Space:
         if self.vectors:
             choices["vectors_weight"] = [None, 0.25, 0.5, 1.0]
         return choices
+
+
+def _bits_within(max_size: int) -> int:
+    """The most buckets whose two maps, of a bit each and a little more, take up a quarter of the size."""
+    bits = BITS
+    while bits > MIN_BITS and 2 * (1 << bits) / 7.5 > max_size / 4:
+        bits -= 1
+    return bits

@@ -118,19 +118,11 @@ def tune(
     random = np.random.default_rng(random_state)
     splits = make_splits(problem.targets.P[: problem.n], problem.n_dev, random)
     finisher = Finisher(problem, splits, metric, vectors, limit, threads or available_cpus(), int(random_state))
-    finisher.check_size()
     work = _Work(problem, finisher, clock, on_progress)
-    work.search(
-        Space(
-            multilabel=multilabel,
-            balance=metric == "macro_f1",
-            vectors=vectors is not None,
-            small=limit is not None,
-            fast=fast,
-        ),
-        max_trials,
-        random,
-    )
+    balance = metric == "macro_f1"
+    space = Space(multilabel=multilabel, balance=balance, vectors=vectors is not None, max_size=limit, fast=fast)
+    finisher.check_size(space.portfolio()[0])
+    work.search(space, max_trials, random)
     return work.finish()
 
 
