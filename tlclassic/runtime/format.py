@@ -45,7 +45,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "denominator": ("count", "weights"),
 }
 #: Number of the metadata → its smallest and largest value.
-LIMITS = {"outputs": (1, 1 << 16), "bits": (1, 28), "word": (1, 16), "char": (1, 64), "families": (0, 64)}
+LIMITS = {"outputs": (1, 1 << 16), "bits": (1, 28), "word": (1, 8), "char": (1, 32), "families": (0, 64)}
 
 _TABLE_TYPES = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2"), "int8": np.dtype("u1")}
 _CLASS_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int64": (int,), "bool": (bool,), "float64": (float, int)}
@@ -100,7 +100,9 @@ def _check_outputs(metadata: dict[str, Any]) -> None:
     kinds = _CLASS_TYPES[_choice(metadata, "classes_dtype", "")]
     for number, value in enumerate(classes):
         if type(value) not in kinds or (type(value) is int and not -(1 << 63) <= value < 1 << 63):
-            raise damaged(f"classes[{number}] must be of classes_dtype {metadata['classes_dtype']!r}; got {value!r:.80}")
+            raise damaged(
+                f"classes[{number}] must be of classes_dtype {metadata['classes_dtype']!r}; got {value!r:.80}"
+            )
     if len(set(classes)) != len(classes):
         raise damaged("classes must differ from each other")
     expected = outputs if multilabel or outputs > 1 else 2
@@ -217,7 +219,7 @@ def _check_ngram_arrays(family: dict[str, Any], arrays: Any, number: int, output
         bitmap = _array(arrays, f"{number}/bitmap", "<u8", padded // 64)
         ranks = _array(arrays, f"{number}/ranks", "<u4", padded // RANK_BLOCK)
         counted = load("score").rank_words(bitmap)
-        if not np.array_equal(counted[:-1 : RANK_BLOCK // 64], ranks):
+        if not np.array_equal(counted[: -1 : RANK_BLOCK // 64], ranks):
             raise damaged(f"array '{number}/ranks' does not count the bits of '{number}/bitmap'")
         rows = int(counted[-1])
     _check_table(arrays, f"{number}/", family["dtype"], rows, outputs)

@@ -1,0 +1,479 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Scoring: from texts to logits or labels, one reading of the bytes. Sums: score.h; plain twin: _score_plain.py.
+
+Under the GIL only the addresses of a piece of the texts are gathered, with a reference to each kept; the piece is then
+scanned into buckets, a group of a few texts at a time, and the group's rows are added up while they are prefetched.
+"""
+
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.list cimport PyList_GetSlice
+from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from cpython.tuple cimport PyTuple_GetSlice
+from cpython.unicode cimport PyUnicode_DecodeUTF8
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memset, strlen
+
+import numpy as np
+
+from tlclassic.errors import InvalidParameterError
+
+cdef extern from *:
+    """
+    #if PY_VERSION_HEX < 0x030C0000
+    #define TLC_READY(text) PyUnicode_READY(text)
+    #else
+    #define TLC_READY(text) 0
+    #endif
+    #define TLC_IS_STR(item) PyUnicode_Check((PyObject *)(item))
+    #define TLC_IS_BYTES(item) PyBytes_Check((PyObject *)(item))
+    """
+    bint TLC_IS_STR(object item)
+    bint TLC_IS_BYTES(object item)
+    int TLC_READY(object text) except -1
+    int PyUnicode_KIND(object text)
+    void *PyUnicode_DATA(object text)
+    bint PyUnicode_IS_ASCII(object text)
+    Py_ssize_t PyUnicode_GET_LENGTH(object text)
+    object PyUnicode_FromKindAndData(int kind, const void *data, Py_ssize_t n)
+    PyObject *PyList_GET_ITEM(object items, Py_ssize_t i)
+    Py_ssize_t PyList_GET_SIZE(object items)
+
+cdef extern from "arrow.h" nogil:
+    ctypedef struct ArrowSchema "struct ArrowSchema":
+        const char *format
+        void (*release)(ArrowSchema *) noexcept nogil
+    ctypedef struct ArrowArray "struct ArrowArray":
+        int64_t length
+        void (*release)(ArrowArray *) noexcept nogil
+    ctypedef struct ArrowArrayStream "struct ArrowArrayStream":
+        int (*get_schema)(ArrowArrayStream *, ArrowSchema *) noexcept
+        int (*get_next)(ArrowArrayStream *, ArrowArray *) noexcept
+        const char *(*get_last_error)(ArrowArrayStream *) noexcept
+    int TLC_ARROW_OTHER
+    int tlc_arrow_layout(const ArrowSchema *schema)
+    int64_t tlc_arrow_null(const ArrowArray *a)
+    int64_t tlc_arrow_bytes(const ArrowArray *a, int layout, int64_t i, const uint8_t **data)
+
+cdef extern from "ngrams.h" nogil:
+    int TLC_ASCII, TLC_UTF8, TLC_UCS1, TLC_UCS2, TLC_UCS4
+    ctypedef struct tlc_options:
+        int word_lo, word_hi, char_lo, char_hi, bits, fold, keep_punctuation
+    ctypedef struct tlc_text:
+        const void *data
+        size_t n
+        int kind
+
+cdef extern from "score.h" nogil:
+    int TLC_FLOAT32, TLC_FLOAT16, TLC_CODES
+    ctypedef struct tlc_table:
+        const void *values
+        const float *scales
+        int64_t k
+        int type
+    ctypedef struct tlc_family:
+        tlc_table table
+        const uint64_t *bitmap
+        const uint32_t *ranks
+        const float *idf
+        double idf_default
+        int counts
+        int norm
+    ctypedef struct tlc_scan:
+        tlc_options options
+        const tlc_family *words
+        const tlc_family *chars
+    ctypedef struct tlc_scorer:
+        pass
+    ctypedef struct tlc_work:
+        pass
+    int tlc_scorer_init(tlc_scorer *s, int64_t k)
+    void tlc_scorer_free(tlc_scorer *s)
+    int tlc_work_init(tlc_work *w, int64_t k)
+    void tlc_work_free(tlc_work *w)
+    int tlc_rows_room(tlc_scorer *s, size_t n)
+    int tlc_score(
+        const tlc_scan *scans, int n_scans, const double *bias, int64_t k, const tlc_text *texts, size_t n,
+        double *logits, int32_t *labels, tlc_work *w)
+    void tlc_add_words(
+        const tlc_table *table, const int32_t *words, size_t n, const double *unknown, const float *weights,
+        double unknown_weight, int ignore, tlc_scorer *s, double *out)
+    int32_t tlc_best(const double *logits, size_t k)
+    uint32_t tlc_bits(uint64_t x)
+
+#: Texts whose addresses are taken at a time.
+cdef enum:
+    PIECE = 1024
+
+
+# --- the texts -------------------------------------------------------------------------------------------------------
+
+cdef enum Layout:
+    OBJECTS
+    CODE_POINTS
+    BYTES
+    ARROW
+
+
+cdef class Texts:
+    """Texts ready to be read: a list or tuple of str and bytes, a ``U`` or ``S`` array, or an Arrow column."""
+
+    cdef object source
+    cdef Layout layout
+    cdef Py_ssize_t n
+    cdef const char *base
+    cdef Py_ssize_t stride, width
+    cdef ArrowArray *chunks
+    cdef int64_t *begins
+    cdef Py_ssize_t n_chunks
+    cdef int arrow_layout
+
+    def __cinit__(self, source):
+        self.source = source
+        if isinstance(source, (list, tuple)):
+            self.layout, self.n = OBJECTS, len(source)
+        elif isinstance(source, np.ndarray):
+            self.layout = CODE_POINTS if source.dtype.kind == "U" else BYTES
+            self.n, self.stride, self.width = len(source), source.strides[0], source.dtype.itemsize
+            self.base = <const char *><size_t>source.ctypes.data
+        elif hasattr(source, "__arrow_c_stream__"):
+            self.layout = ARROW
+            self._read_stream(source.__arrow_c_stream__())
+        else:
+            self.layout = ARROW
+            schema, array = source.__arrow_c_array__()
+            self._read_array(schema, array)
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.n_chunks):
+            if self.chunks[i].release != NULL:
+                self.chunks[i].release(&self.chunks[i])
+        free(self.chunks)
+        free(self.begins)
+
+    def __len__(self):
+        return self.n
+
+    cdef _read_stream(self, capsule):
+        cdef ArrowArrayStream *stream = <ArrowArrayStream *>PyCapsule_GetPointer(capsule, "arrow_array_stream")
+        cdef ArrowSchema schema
+        cdef ArrowArray chunk
+        if stream.get_schema(stream, &schema) != 0:
+            raise InvalidParameterError(f"X cannot be read as an Arrow column: {_reason(stream)}.")
+        try:
+            self._check_layout(&schema)
+        finally:
+            if schema.release != NULL:
+                schema.release(&schema)
+        while True:
+            memset(&chunk, 0, sizeof(chunk))
+            if stream.get_next(stream, &chunk) != 0:
+                raise InvalidParameterError(f"X cannot be read as an Arrow column: {_reason(stream)}.")
+            if chunk.release == NULL:
+                return
+            self._add_chunk(&chunk)
+
+    cdef _read_array(self, schema_capsule, array_capsule):
+        cdef ArrowArray *array = <ArrowArray *>PyCapsule_GetPointer(array_capsule, "arrow_array")
+        cdef ArrowArray chunk = array[0]
+        self._check_layout(<ArrowSchema *>PyCapsule_GetPointer(schema_capsule, "arrow_schema"))
+        array.release = NULL  # moved: it is now ours to release
+        self._add_chunk(&chunk)
+
+    cdef _check_layout(self, const ArrowSchema *schema):
+        self.arrow_layout = tlc_arrow_layout(schema)
+        if self.arrow_layout == TLC_ARROW_OTHER:
+            raise InvalidParameterError(
+                f"X must be an Arrow column of strings or binary; got one of format {schema.format.decode()!r} or a "
+                "dictionary of it. Cast it to string."
+            )
+
+    cdef _add_chunk(self, ArrowArray *chunk):
+        cdef Py_ssize_t room = self.n_chunks + 1
+        cdef int64_t missing
+        if room & (room - 1) == 0:
+            self.chunks = <ArrowArray *>_grown(self.chunks, 2 * room * sizeof(ArrowArray))
+            self.begins = <int64_t *>_grown(self.begins, 2 * room * sizeof(int64_t))
+        self.chunks[self.n_chunks] = chunk[0]
+        self.begins[self.n_chunks] = self.n
+        self.n_chunks += 1
+        missing = tlc_arrow_null(chunk)
+        if missing >= 0:
+            raise _not_a_text(self.n + missing, None)
+        self.n += chunk.length
+
+    def strings(self, Py_ssize_t start, Py_ssize_t stop):
+        """Those texts as str; what is not UTF-8 becomes U+FFFD."""
+        cdef tlc_text[PIECE] views
+        cdef Py_ssize_t at, i
+        found = []
+        for at in range(start, stop, PIECE):
+            held = self.fill(at, min(at + PIECE, stop), views)
+            for i in range(min(PIECE, stop - at)):
+                found.append(_string(&views[i]))
+        return found
+
+    cdef fill(self, Py_ssize_t start, Py_ssize_t stop, tlc_text *views):
+        """The addresses of a piece of the texts; valid for as long as what is returned."""
+        if self.layout == OBJECTS:
+            return self._fill_objects(start, stop, views)
+        cdef Py_ssize_t i
+        for i in range(start, stop):
+            if self.layout == CODE_POINTS:
+                self._fill_code_points(i, &views[i - start])
+            elif self.layout == BYTES:
+                self._fill_bytes(i, &views[i - start])
+            else:
+                self._fill_arrow(i, &views[i - start])
+        return self
+
+    cdef _fill_objects(self, Py_ssize_t start, Py_ssize_t stop, tlc_text *views):
+        # Another thread may change the list: what the slice holds stays.
+        if isinstance(self.source, list):
+            held = PyList_GetSlice(self.source, start, stop)
+        else:
+            held = list(PyTuple_GetSlice(self.source, start, stop))
+        cdef Py_ssize_t i
+        if PyList_GET_SIZE(held) != stop - start:
+            raise RuntimeError("the list of texts changed its length while it was read")
+        for i in range(stop - start):
+            _view(<object>PyList_GET_ITEM(held, i), start + i, &views[i])
+        return held
+
+    cdef void _fill_code_points(self, Py_ssize_t i, tlc_text *view) noexcept:
+        cdef const uint32_t *data = <const uint32_t *>(self.base + i * self.stride)
+        cdef Py_ssize_t n = self.width // 4
+        while n and data[n - 1] == 0:
+            n -= 1
+        view.data, view.n, view.kind = data, n, TLC_UCS4
+
+    cdef void _fill_bytes(self, Py_ssize_t i, tlc_text *view) noexcept:
+        cdef const char *data = self.base + i * self.stride
+        cdef Py_ssize_t n = self.width
+        while n and data[n - 1] == 0:
+            n -= 1
+        view.data, view.n, view.kind = data, n, TLC_UTF8
+
+    cdef int _fill_arrow(self, Py_ssize_t i, tlc_text *view) except -1:
+        cdef Py_ssize_t low = 0, high = self.n_chunks, middle
+        cdef const uint8_t *data
+        cdef int64_t n
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self.begins[middle] <= i:
+                low = middle
+            else:
+                high = middle
+        n = tlc_arrow_bytes(&self.chunks[low], self.arrow_layout, i - self.begins[low], &data)
+        if n < 0:
+            raise InvalidParameterError(f"X[{i}] has a negative length: the Arrow column is damaged.")
+        view.data, view.n, view.kind = data, n, TLC_UTF8
+        return 0
+
+
+cdef void *_grown(void *memory, size_t size) except NULL:
+    cdef void *grown = realloc(memory, size)
+    if grown == NULL:
+        raise MemoryError
+    return grown
+
+
+cdef _reason(ArrowArrayStream *stream):
+    cdef const char *reason = stream.get_last_error(stream)
+    return "no reason given" if reason == NULL else reason.decode("utf-8", "replace")
+
+
+cdef inline int _view(item, Py_ssize_t position, tlc_text *view) except -1:
+    if TLC_IS_STR(item):
+        TLC_READY(item)
+        view.data, view.n = PyUnicode_DATA(item), PyUnicode_GET_LENGTH(item)
+        if PyUnicode_IS_ASCII(item):
+            view.kind = TLC_ASCII
+        else:
+            view.kind = PyUnicode_KIND(item)  # 1, 2, 4: as TLC_UCS1, TLC_UCS2 and TLC_UCS4
+    elif TLC_IS_BYTES(item):
+        view.data, view.n, view.kind = PyBytes_AS_STRING(item), PyBytes_GET_SIZE(item), TLC_UTF8
+    else:
+        raise _not_a_text(position, item)
+    return 0
+
+
+cdef _string(const tlc_text *view):
+    if view.kind == TLC_UTF8:
+        return PyUnicode_DecodeUTF8(<const char *>view.data, view.n, "replace")
+    return PyUnicode_FromKindAndData(
+        1 if view.kind in (TLC_ASCII, TLC_UCS1) else 2 if view.kind == TLC_UCS2 else 4, view.data, view.n
+    )
+
+
+def _not_a_text(position, item):
+    return InvalidParameterError(
+        f"X[{position}] must be a string; got {item!r:.80} of type {type(item).__name__}. "
+        "Replace missing texts with an empty string or leave those rows out."
+    )
+
+
+# --- the scorer ------------------------------------------------------------------------------------------------------
+
+cdef class Scorer:
+    """Adds up what the n-grams of texts weigh; see _score_plain.py for its arguments."""
+
+    cdef tlc_family *families
+    cdef tlc_scan *scans
+    cdef int n_scans
+    cdef int64_t k
+    cdef double *bias
+    cdef object held
+
+    def __cinit__(self, bias, families):
+        cdef int i
+        self.k = len(bias)
+        self.held = (bias, families)
+        self.families = <tlc_family *>_zeros(len(families), sizeof(tlc_family))
+        self.scans = <tlc_scan *>_zeros(len(families), sizeof(tlc_scan))
+        self.bias = <double *>_zeros(self.k, sizeof(double))
+        for i in range(self.k):
+            self.bias[i] = bias[i]
+        keys = []
+        for i, family in enumerate(families):
+            _fill_family(&self.families[i], family, self.k)
+            key = (family["bits"], family["fold"], family["keep_punctuation"])
+            self._place(key, family, &self.families[i], keys)
+
+    def __dealloc__(self):
+        free(self.families)
+        free(self.scans)
+        free(self.bias)
+
+    cdef _place(self, key, family, const tlc_family *table, list keys):
+        """Into a reading with the same options whose place for this unit is free, or into one of its own."""
+        cdef int i
+        cdef bint chars = family["unit"]
+        for i in range(len(keys)):
+            if keys[i] == key and (self.scans[i].chars if chars else self.scans[i].words) == NULL:
+                break
+        else:
+            i = self.n_scans
+            keys.append(key)
+            self.n_scans += 1
+            self.scans[i].options.bits, self.scans[i].options.fold = family["bits"], family["fold"]
+            self.scans[i].options.keep_punctuation = family["keep_punctuation"]
+        if chars:
+            self.scans[i].chars = table
+            self.scans[i].options.char_lo, self.scans[i].options.char_hi = family["lo"], family["hi"]
+        else:
+            self.scans[i].words = table
+            self.scans[i].options.word_lo, self.scans[i].options.word_hi = family["lo"], family["hi"]
+
+    def logits(self, Texts texts not None, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out):
+        """Add what texts ``start`` to ``stop`` weigh to ``out``, shape (stop - start, n_outputs)."""
+        if out.shape[0] != stop - start or out.shape[1] != self.k:
+            raise ValueError("out must be of shape (stop - start, n_outputs)")
+        if stop > start:
+            self._run(texts, start, stop, &out[0, 0], NULL)
+
+    def labels(self, Texts texts not None, Py_ssize_t start, Py_ssize_t stop, int32_t[::1] out):
+        """The best output of texts ``start`` to ``stop``, the bias included, into ``out``."""
+        if out.shape[0] != stop - start:
+            raise ValueError("out must be of shape (stop - start,)")
+        if stop > start:
+            self._run(texts, start, stop, NULL, &out[0])
+
+    cdef _run(self, Texts texts, Py_ssize_t start, Py_ssize_t stop, double *logits, int32_t *labels):
+        if not 0 <= start <= stop <= texts.n:
+            raise ValueError(f"no texts from {start} to {stop}")
+        cdef tlc_work work
+        cdef tlc_text *views = <tlc_text *>_zeros(PIECE, sizeof(tlc_text))
+        cdef Py_ssize_t at, n
+        cdef int status = tlc_work_init(&work, self.k)
+        try:
+            for at in range(start, stop, PIECE):
+                n = min(PIECE, stop - at)
+                held = texts.fill(at, at + n, views)
+                if status == 0:
+                    with nogil:
+                        status = tlc_score(
+                            self.scans, self.n_scans, self.bias, self.k, views, n,
+                            NULL if logits == NULL else logits + (at - start) * self.k,
+                            NULL if labels == NULL else labels + (at - start), &work,
+                        )
+                if status != 0:
+                    raise MemoryError
+        finally:
+            tlc_work_free(&work)
+            free(views)
+
+
+cdef void *_zeros(size_t n, size_t size) except NULL:
+    cdef void *memory = calloc(n if n else 1, size)
+    if memory == NULL:
+        raise MemoryError
+    return memory
+
+
+cdef const void *_address(array) except? NULL:
+    return <const void *><size_t>array.ctypes.data if array is not None else NULL
+
+
+cdef _fill_table(tlc_table *table, array, scales, int64_t k):
+    table.values, table.scales, table.k = _address(array), <const float *>_address(scales), k
+    table.type = {"f4": TLC_FLOAT32, "f2": TLC_FLOAT16, "u1": TLC_CODES}[array.dtype.str[1:]]
+
+
+cdef _fill_family(tlc_family *f, family, int64_t k):
+    _fill_table(&f.table, family["table"], family["scales"], k)
+    f.bitmap = <const uint64_t *>_address(family["bitmap"])
+    f.ranks = <const uint32_t *>_address(family["ranks"])
+    f.idf = <const float *>_address(family["idf"])
+    f.idf_default = family["idf_default"]
+    f.counts, f.norm = family["counts"], family["norm"]
+
+
+# --- helpers of the runtime ------------------------------------------------------------------------------------------
+
+
+def rank_words(const uint64_t[::1] bitmap):
+    """How many bits are set before each word of ``bitmap``, and in all; uint32 of shape (n + 1,)."""
+    ranks_array = np.zeros(bitmap.shape[0] + 1, dtype=np.uint32)
+    cdef uint32_t[::1] ranks = ranks_array
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(bitmap.shape[0]):
+            ranks[i + 1] = ranks[i] + tlc_bits(bitmap[i])
+    return ranks_array
+
+
+def best(const double[:, ::1] logits):
+    """The column of the first of the largest of each row; of one column: 1 where it is above 0."""
+    found_array = np.zeros(logits.shape[0], dtype=np.int32)
+    cdef int32_t[::1] found = found_array
+    cdef Py_ssize_t i
+    with nogil:
+        for i in range(logits.shape[0]):
+            found[i] = tlc_best(&logits[i, 0], logits.shape[1])
+    return found_array
+
+
+def add_words(
+    double[:, ::1] out, const int32_t[::1] rows, const int64_t[::1] indptr, table, scales, const double[::1] unknown,
+    weights, double unknown_weight, bint ignore,
+):
+    """Add to each row of ``out`` the sum of a text's word rows over their number or weight; see the plain twin."""
+    cdef tlc_table values
+    cdef tlc_scorer scorer
+    cdef const float *weight_of = <const float *>_address(weights)
+    cdef const int32_t *first = &rows[0] if rows.shape[0] else NULL
+    cdef Py_ssize_t i, n
+    _fill_table(&values, table, scales, out.shape[1])
+    if tlc_scorer_init(&scorer, out.shape[1]) != 0 or tlc_rows_room(&scorer, rows.shape[0]) != 0:
+        tlc_scorer_free(&scorer)
+        raise MemoryError
+    with nogil:
+        for i in range(out.shape[0]):
+            n = indptr[i + 1] - indptr[i]
+            tlc_add_words(
+                &values, first + indptr[i], n, &unknown[0], weight_of, unknown_weight, ignore, &scorer, &out[i, 0]
+            )
+    tlc_scorer_free(&scorer)

@@ -1,0 +1,71 @@
+"""From what a caller holds its texts in to what the kernel reads, without a Python object per text where there is none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tlclassic.errors import InvalidParameterError
+from tlclassic.kernels import load
+
+__all__ = ["as_texts", "check_threads"]
+
+
+def as_texts(X: Any) -> Any:
+    """The texts of ``X``, ready for the kernel.
+
+    Parameters
+    ----------
+    X : list or tuple of str or bytes, NumPy array, pandas or polars Series, Arrow array or chunked array
+        Arrow columns are read where they lie, through ``__arrow_c_stream__`` or ``__arrow_c_array__``; ``U`` and ``S``
+        arrays as well. Bytes are UTF-8; what is not becomes U+FFFD.
+
+    Raises
+    ------
+    InvalidParameterError
+        For a single string, more than one dimension, or an item that is no text (its position is named).
+    """
+    if isinstance(X, (str, bytes, bytearray)):
+        raise InvalidParameterError("X must be a list of texts; got a single string. Pass [text] to use one text.")
+    if isinstance(X, (list, tuple)):
+        return load("score").Texts(X)
+    if getattr(X, "ndim", 1) != 1:
+        raise InvalidParameterError(
+            f"X must be a one-dimensional list of texts; got shape {getattr(X, 'shape', None)}. Pass one column of it."
+        )
+    if isinstance(X, np.ndarray):
+        return load("score").Texts(_of_array(X))
+    if _is_arrow(X):
+        return load("score").Texts(X)
+    if hasattr(X, "to_numpy"):
+        return load("score").Texts(_of_array(np.asarray(X.to_numpy())))
+    if not hasattr(X, "__iter__") or isinstance(X, dict):
+        raise InvalidParameterError(f"X must be a list of texts; got {type(X).__name__}. Pass a list of str.")
+    return load("score").Texts(list(X))
+
+
+def _of_array(X: np.ndarray[Any, Any]) -> Any:
+    if X.dtype.kind in "US":
+        native = X.astype(X.dtype.newbyteorder("="), copy=False)
+        # One that is not aligned, such as a field of packed records, is copied.
+        return np.require(native, requirements="A")
+    return X.tolist()
+
+
+def _is_arrow(X: Any) -> bool:
+    if not (hasattr(X, "__arrow_c_stream__") or hasattr(X, "__arrow_c_array__")):
+        return False
+    # pandas offers the interface for every Series, and would convert one of objects, or import pyarrow for it.
+    dtype = getattr(X, "dtype", None)
+    return (
+        type(X).__module__.partition(".")[0] != "pandas"
+        or type(dtype).__name__ == "ArrowDtype"
+        or (getattr(dtype, "storage", None) == "pyarrow")
+    )
+
+
+def check_threads(threads: Any) -> None:
+    """Raise unless ``threads`` is a whole number from 1 on."""
+    if isinstance(threads, bool) or not hasattr(threads, "__index__") or threads < 1:
+        raise InvalidParameterError(f"threads must be an integer of at least 1; got {threads!r}.")
