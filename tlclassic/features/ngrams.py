@@ -77,7 +77,7 @@ class NgramVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     >>> from tlclassic import NgramVectorizer
     >>> X = NgramVectorizer(word_ngrams=(1, 2), norm="none").fit_transform(["to be or not to be"])
     >>> X.shape, sorted(X.data.tolist())
-    ((1, 1048576), [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+    ((1, 1048576), [1.0, 1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
     """
 
     def __init__(
