@@ -46,8 +46,9 @@ _GONE = {R.JOINER, R.TAG, R.SKIN_TONE, R.KEYCAP, R.IGNORED}
 _WORD, _PUNCTUATION, _SPACE = 1, 2, 0
 
 
-def ensure_tables() -> None:
+def ensure_tables() -> object:
     """Unpack the tables of characters; here they always are."""
+    return None
 
 
 def levels() -> list[str]:
