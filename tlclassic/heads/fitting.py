@@ -50,17 +50,22 @@ def fit_targets(
     """
     check_choice("solver", solver, SOLVERS)
     weights = row_weights(sample_weight, X.shape[0])
-    common = {"C": C, "l1_ratio": l1_ratio, "fit_intercept": fit_intercept, "threads": threads}
+    common: dict[str, Any] = {
+        "loss": targets.loss,
+        "C": C,
+        "l1_ratio": l1_ratio,
+        "fit_intercept": fit_intercept,
+        "threads": threads,
+    }
 
     def fit(P: NDArray[np.float64], rows: NDArray[np.float64], k: slice) -> Solution:
         if solver == "adagrad":
-            streamed = {"epochs": epochs, "learning_rate": learning_rate, "random_state": random_state}
-            factors = None if scale is None else np.asarray(scale)
-            return fit_streaming(X, P, loss=targets.loss, sample_weight=rows, scale=factors, **common, **streamed)
+            streamed: dict[str, Any] = {"epochs": epochs, "learning_rate": learning_rate, "random_state": random_state}
+            return fit_streaming(X, P, sample_weight=rows, scale=scale, **common, **streamed)
         own = scale if scale is None or np.ndim(scale) == 1 else np.asarray(scale)[k]
         begin = None if start is None else (np.asarray(start[0])[k], np.asarray(start[1])[k])
-        batch = {"scale": own, "start": begin, "tol": tol, "max_iter": max_iter}
-        return fit_linear(X, P, loss=targets.loss, sample_weight=rows, **common, **batch)  # type: ignore[arg-type]
+        batch: dict[str, Any] = {"scale": own, "start": begin, "tol": tol, "max_iter": max_iter}
+        return fit_linear(X, P, sample_weight=rows, **common, **batch)
 
     parts = weighted_outputs(targets, weights, class_weight)
     solutions = [fit(P, rows, k) for P, rows, k in parts]

@@ -240,7 +240,8 @@ def _groups(X: sp.csc_matrix, merge: bool) -> tuple[NDArray[np.int64], Float]:
 def as_matrix(X: Any, scale: Float | None, *, merge: bool, workers: Workers) -> Matrix:
     """The rows of ``X``, a dense array or a SciPy sparse matrix, ready for the solver."""
     if sp.issparse(X):
-        return SparseMatrix(sp.csr_matrix(X), scale, merge=merge, workers=workers)
+        rows: Any = X
+        return SparseMatrix(sp.csr_matrix(rows), scale, merge=merge, workers=workers)
     X = np.asarray(X)
     if X.ndim != 2:
         raise InvalidParameterError(f"X must have two dimensions; got shape {X.shape}.")

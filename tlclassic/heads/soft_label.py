@@ -203,7 +203,8 @@ class SoftLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
 
     def _forget_stream(self) -> None:
         for name in ("_stream_table", "_stream_bias", "_stream_rows"):
-            vars(self).pop(name, None)
+            if hasattr(self, name):
+                delattr(self, name)
 
     def _resumed(self, shape: tuple[int, int], targets: Targets) -> Streaming:
         seen = getattr(self, "_stream_rows", 0)

@@ -147,9 +147,13 @@ def fit_linear(
         problem = _Problem(rows, targets, C * weights, loss == "softmax", l1_ratio, fit_intercept, spread, workers)
         n_iter, converged = problem.solve(start, tol, max_iter)
         columns, coef = rows.expand(problem.effective(problem.x[:-1]))
+        intercept = problem.x[-1].copy()
+        if loss == "softmax":
+            # Only differences count: of the equal optima the one in the middle.
+            intercept -= intercept.mean()
     finally:
         workers.close()
-    return Solution(columns, coef, n_features, problem.x[-1].copy(), n_iter, problem.value, converged)
+    return Solution(columns, coef, n_features, intercept, n_iter, problem.value, converged)
 
 
 def row_weights(sample_weight: NDArray[Any] | None, n: int) -> Float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -36,7 +36,7 @@ class Targets:
     multilabel: bool
 
     @property
-    def loss(self) -> str:
+    def loss(self) -> Literal["softmax", "sigmoid"]:
         """``"softmax"``, or ``"sigmoid"`` for two classes and for multi-label targets."""
         return "sigmoid" if self.multilabel or len(self.classes) == 2 else "softmax"
 
@@ -68,6 +68,9 @@ def read_targets(y: Any, *, classes: Sequence[Any] | NDArray[Any] | None = None,
         return _from_matrix(y, classes, multilabel)
     if y.ndim != 1:
         raise InvalidParameterError(f"y must hold one label a row, or probabilities (n, C); got shape {y.shape}.")
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        what = "NaN" if np.isnan(y).any() else "infinity"
+        raise InvalidParameterError(f"Input y contains {what}; leave rows without a label out.")
     try:
         check_classification_targets(y)
     except ValueError as error:
@@ -84,8 +87,8 @@ def _as_array(y: Any) -> NDArray[Any]:
         array = np.asarray(y)
     except ValueError:
         raise InvalidParameterError(
-            "y must hold one label a row, or a matrix; got rows of different lengths. For several labels a text make an "
-            "indicator matrix with sklearn.preprocessing.MultiLabelBinarizer."
+            "y must hold one label a row, or a matrix; got rows of different lengths. For several labels a text make "
+            "an indicator matrix with sklearn.preprocessing.MultiLabelBinarizer."
         ) from None
     if array.dtype.kind == "U" and isinstance(y, (list, tuple)) and array.ndim == 1:
         if not all(isinstance(label, str) for label in y):
@@ -111,7 +114,8 @@ def _from_labels(y: NDArray[Any], classes: Any) -> Targets:
 
 
 def _from_matrix(y: Any, classes: Any, multilabel: bool) -> Targets:
-    matrix = y.toarray() if sp.issparse(y) else np.asarray(y)
+    given: Any = y  # SciPy's types know the format and not the methods
+    matrix = given.toarray() if sp.issparse(y) else np.asarray(y)
     what = "y (multilabel)" if multilabel else "y (probabilities)"
     if matrix.ndim != 2:
         raise InvalidParameterError(f"{what} must be a matrix of shape (n, C); got shape {matrix.shape}.")
@@ -163,7 +167,10 @@ def class_weights(targets: Targets, sample_weight: NDArray[np.float64], class_we
     if class_weight == "balanced":
         counts = sample_weight @ targets.P
         share = 2 if targets.multilabel else n_classes
-        return np.divide(sample_weight.sum(), share * counts, out=np.zeros(n_classes), where=counts > 0)
+        balanced: NDArray[np.float64] = np.divide(
+            sample_weight.sum(), share * counts, out=np.zeros(n_classes), where=counts > 0
+        )
+        return balanced
     if not isinstance(class_weight, dict):
         raise InvalidParameterError(f'class_weight must be None, "balanced" or a dict; got {class_weight!r}.')
     names = targets.classes.tolist()

@@ -43,6 +43,7 @@ PLAIN_ESTIMATORS = {
     "TfidfTransformer": "sklearn.feature_extraction.text",
     "TfidfVectorizer": "sklearn.feature_extraction.text",
     "DummyClassifier": "sklearn.dummy",
+    "SoftLabelLogisticRegression": "tlclassic.heads",
     "ThresholdClassifier": "tlclassic.heads",
 }
 #: Our own estimators; each has ``to_state`` and ``from_state``.
