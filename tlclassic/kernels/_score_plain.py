@@ -1,13 +1,13 @@
 """Plain twin of the scoring kernel: from texts to logits, in Python and NumPy. Same names and results, far slower.
 
 A family is a dict: ``unit`` (0 words, 1 characters), ``lo``, ``hi``, ``bits``, ``fold``, ``keep_punctuation``;
-``counts`` (0 count, 1 binary, 2 sub-linear), ``norm`` (0 none, 1 length, 2 square root, 3 Euclidean); ``table`` (float32,
-float16 or uint8 codes, flat), ``scales`` (float32, of codes); ``bitmap`` (uint64, or None: every bucket has a row) and
-``ranks`` (uint32, from :func:`rank_words`); ``idf`` (float32, a row, or None) and ``idf_default``.
+``counts`` (0 count, 1 binary, 2 sub-linear), ``norm`` (0 none, 1 length, 2 square root, 3 Euclidean); ``table``
+(float32, float16 or uint8 codes, flat), ``scales`` (float32, of codes); ``bitmap`` (uint64; None: every bucket has a
+row) and ``ranks`` (uint32, from :func:`rank_words`); ``idf`` (float32, a row, or None) and ``idf_default``.
 
-For each family with n n-grams in the text, ``logits += scale * sum(tf * weights of the row) / divisor``, where divisor is 1,
-n, the square root of n or of the sum of squares of ``tf * idf``; 1 where that is 0. A code weighs ``code - 128``.
-Sums of codes whose tf is 1 are exact; sums of floats are made in float64 in the order of the text.
+For each family with n n-grams in the text, ``logits += scale * sum(tf * weights of the row) / divisor``. The divisor
+is 1, n, the square root of n or that of the sum of squares of ``tf * idf``; 1 where that is 0. A code weighs
+``code - 128``. Sums of codes whose tf is 1 are exact; sums of floats are made in float64 in the order of the text.
 """
 
 from __future__ import annotations

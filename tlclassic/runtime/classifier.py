@@ -9,7 +9,7 @@ import numpy as np
 from tlclassic._validate import check_integer
 from tlclassic.errors import InvalidParameterError
 from tlclassic.kernels import load
-from tlclassic.runtime.format import check_arrays, check_metadata
+from tlclassic.runtime.format import CHOICES, check_arrays, check_metadata
 from tlclassic.runtime.inputs import as_texts
 from tlclassic.runtime.links import probabilities, sigmoid
 from tlclassic.storage import Artifact, ArtifactWriter
@@ -29,11 +29,8 @@ _KIND = "compiled"
 _TEXTS_PER_THREAD = 256
 #: Texts that are tokenised at a time for word vectors.
 _PIECE = 4096
-_CODES = {
-    "counts": ("count", "binary", "sublinear"),
-    "norm": ("none", "length", "sqrt", "l2"),
-    "unit": ("word", "char"),
-}
+#: What the kernel calls by number.
+_NUMBERED = ("counts", "norm", "unit")
 _CLASS_TYPES = {"str": np.str_, "int64": np.int64, "bool": np.bool_, "float64": np.float64}
 
 
@@ -76,7 +73,7 @@ class CompiledClassifier:
         check_arrays(metadata, arrays)
         self.metadata = metadata
         self.multilabel: bool = metadata["multilabel"]
-        self.classes_ = np.array(metadata["classes"], dtype=_CLASS_TYPES[metadata["classes_dtype"]])
+        self.classes_: NDArray[Any] = np.array(metadata["classes"], dtype=_CLASS_TYPES[metadata["classes_dtype"]])
         self._arrays = arrays
         self._outputs: int = metadata["outputs"]
         self._families = [
@@ -178,7 +175,8 @@ class CompiledClassifier:
         if self.multilabel:
             return self._indicators(self._logits(texts, threads))
         if self._words:
-            return self.classes_.take(load("score").best(self._logits(texts, threads)))
+            found: NDArray[np.int32] = load("score").best(self._logits(texts, threads))
+            return self.classes_.take(found)
         found = np.empty(len(texts), dtype=np.int32)
 
         def work(start: int, stop: int) -> None:
@@ -270,7 +268,7 @@ def _family(metadata: dict[str, Any], arrays: dict[str, NDArray[Any]], prefix: s
         "bits": metadata["bits"],
         "fold": metadata["case"] == "fold",
         "keep_punctuation": metadata["punctuation"] == "keep",
-        **{name: values.index(metadata[name]) for name, values in _CODES.items()},
+        **{name: CHOICES[name].index(metadata[name]) for name in _NUMBERED},
         "table": arrays[prefix + "table"],
         "scales": arrays[prefix + "scales"] if metadata["dtype"] == "int8" else None,
         "bitmap": bitmap,
@@ -312,7 +310,7 @@ def _split(work: Callable[[int, int], None], n: int, threads: int) -> None:
 
 
 def _largest(values: NDArray[np.float64], k: int) -> NDArray[np.intp]:
-    """The columns of the ``k`` largest of each row, largest first, equal ones in their order; nothing else is sorted."""
+    """The columns of the ``k`` largest of each row, largest first; equal ones in their order."""
     if 4 * k >= values.shape[1]:
         return np.asarray(np.argsort(-values, axis=1, kind="stable")[:, :k])
     values = values.copy()

@@ -68,8 +68,7 @@ class Explanation(NamedTuple):
         ranked = sorted(self.contributions, key=lambda part: -abs(part.weight))
         chance = "" if self.probability is None else f", probability {self.probability:.3f}"
         lines = [f"{self.label}: logit {self.logit:.4f}{chance}", f"{self.bias:+10.4f}  (bias)"]
-        for part in ranked[:_SHOWN]:
-            lines.append(f"{part.weight:+10.4f}  {part.text!r} [{part.start}:{part.end}] {part.family}")
+        lines += [f"{p.weight:+10.4f}  {p.text!r} [{p.start}:{p.end}] {p.family}" for p in ranked[:_SHOWN]]
         rest = ranked[_SHOWN:]
         if rest:
             lines.append(f"{math.fsum(part.weight for part in rest):+10.4f}  ({len(rest)} more)")

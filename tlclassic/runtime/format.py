@@ -47,7 +47,11 @@ CHOICES: dict[str, tuple[str, ...]] = {
 #: Number of the metadata → its smallest and largest value.
 LIMITS = {"outputs": (1, 1 << 16), "bits": (1, 28), "word": (1, 8), "char": (1, 32), "families": (0, 64)}
 
-_TABLE_TYPES = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2"), "int8": np.dtype("u1")}
+_TABLE_TYPES: dict[str, np.dtype[Any]] = {
+    "float32": np.dtype("<f4"),
+    "float16": np.dtype("<f2"),
+    "int8": np.dtype("u1"),
+}
 _CLASS_TYPES: dict[str, tuple[type, ...]] = {"str": (str,), "int64": (int,), "bool": (bool,), "float64": (float, int)}
 
 
@@ -160,7 +164,7 @@ def _integer(state: dict[str, Any], name: str, where: str, low: int, high: int) 
 
 
 def _number(state: dict[str, Any], name: str, where: str) -> None:
-    value = state.get(name)
+    value: Any = state.get(name)
     if type(value) not in (int, float) or not abs(value) < 1e300:
         raise damaged(f"{where}{name} must be a finite number; got {value!r:.80}")
 

@@ -1,4 +1,4 @@
-"""From what a caller holds its texts in to what the kernel reads, without a Python object per text where there is none."""
+"""From what a caller holds its texts in to what the kernel reads, without a Python object per text if it can be."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from tlclassic.errors import InvalidParameterError
 from tlclassic.kernels import load
 
-__all__ = ["as_texts", "check_threads"]
+__all__ = ["as_texts"]
 
 
 def as_texts(X: Any) -> Any:
@@ -63,9 +63,3 @@ def _is_arrow(X: Any) -> bool:
         or type(dtype).__name__ == "ArrowDtype"
         or (getattr(dtype, "storage", None) == "pyarrow")
     )
-
-
-def check_threads(threads: Any) -> None:
-    """Raise unless ``threads`` is a whole number from 1 on."""
-    if isinstance(threads, bool) or not hasattr(threads, "__index__") or threads < 1:
-        raise InvalidParameterError(f"threads must be an integer of at least 1; got {threads!r}.")
