@@ -16,7 +16,7 @@ __all__ = ["COMPILED", "load"]
 
 
 #: Every kernel; all of them or none, because they hand each other their objects.
-_NAMES = ("index", "parse", "pool", "subword", "tokenize")
+_NAMES = ("index", "linear", "ngrams", "parse", "pool", "score", "subword", "tokenize")
 
 
 def _is_compiled() -> bool:
