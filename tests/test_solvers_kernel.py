@@ -153,6 +153,20 @@ def test_arrays_that_do_not_fit_are_refused(module):
         module.curvature(np.ones((2, 2)), np.ones((2, 2)), np.ones(1), True, 0, 2)
 
 
+@pytest.mark.parametrize("module", [K, _linear_plain])
+def test_rows_settled_by_a_thread_further_on_are_left_alone(module):
+    # Two threads that take turns on one feature: one in the first half of the batch, one in the second.
+    n, (table, bias) = 2000, _start(1, 1)
+    indptr, columns = np.arange(n + 1), np.zeros(n, np.int32)
+    options = _OPTIONS | {"l2": 1e-3, "l1": 1e-4}
+    arrays = (None, columns, indptr, np.ones((n, 1), np.float32), None, None)
+    for i in range(50):
+        for start in (n // 2 + i, i):
+            module.stream(table, bias, *arrays, start, start + 1, **options)
+    assert table[0, 0] > 0.5
+    assert table[0, 2:3].view(np.uint32)[0] == 3 + n // 2 + 49
+
+
 def test_read_only_arrays_are_taken():
     arrays = [np.ones(1), np.array([0], np.int32), np.array([0, 1]), np.ones((1, 2))]
     for array in arrays:

@@ -212,7 +212,7 @@ class SoftLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
         model = Streaming(
             shape[1],
             targets.outputs.shape[1],
-            loss=targets.loss,  # type: ignore[arg-type]
+            loss=targets.loss,
             learning_rate=self.learning_rate,
             l1=penalty * self._l1_ratio(),
             l2=penalty * (1.0 - self._l1_ratio()),

@@ -90,9 +90,9 @@ def _as_array(y: Any) -> NDArray[Any]:
             "y must hold one label a row, or a matrix; got rows of different lengths. For several labels a text make "
             "an indicator matrix with sklearn.preprocessing.MultiLabelBinarizer."
         ) from None
-    if array.dtype.kind == "U" and isinstance(y, (list, tuple)) and array.ndim == 1:
-        if not all(isinstance(label, str) for label in y):
-            raise _several_types(y)
+    listed = array.dtype.kind == "U" and array.ndim == 1 and isinstance(y, (list, tuple))
+    if listed and not all(isinstance(label, str) for label in y):
+        raise _several_types(y)
     return array
 
 

@@ -122,11 +122,14 @@ def stream(
 
 def _settle(row: Single, k: int, now: int, rate: np.float32, l1: np.float32, l2: np.float32) -> None:
     stamp = row[k + 1 : k + 2].view(np.uint32)
-    missed = np.float32(now - int(stamp[0]) & 0xFFFFFFFF)
-    stamp[0] = now
-    if row[k] == 0 or missed == 0:
+    missed = now - int(stamp[0]) & 0xFFFFFFFF
+    # Another thread, further on, may have settled the row up to a later step.
+    if missed == 0 or missed >= 1 << 31:
         return
-    eta = rate / np.sqrt(row[k]) * missed
+    stamp[0] = now
+    if row[k] == 0:
+        return
+    eta = rate / np.sqrt(row[k]) * np.float32(missed)
     row[:k] /= 1 + eta * l2
     row[:k] = np.sign(row[:k]) * np.maximum(np.abs(row[:k]) - eta * l1, 0)
 

@@ -129,9 +129,12 @@ typedef struct {
 TLC_LINEAR_INLINE void tlc_stream_settle(const tlc_stream *s, float *row, uint32_t now, float rate, int64_t k) {
     uint32_t last;
     memcpy(&last, &row[k + 1], 4);
+    /* Another thread, further on, may have settled the row up to a later step. */
+    const int32_t missed = (int32_t)(now - last);
+    if (missed <= 0) return;
     memcpy(&row[k + 1], &now, 4);
-    if (row[k] == 0.0f || last == now) return;
-    const float eta = rate / sqrtf(row[k]) * (float)(now - last);
+    if (row[k] == 0.0f) return;
+    const float eta = rate / sqrtf(row[k]) * (float)missed;
     const float shrink = 1.0f / (1.0f + eta * s->l2), cut = eta * s->l1;
     for (int64_t c = 0; c < k; c++) {
         float w = row[c] * shrink;
