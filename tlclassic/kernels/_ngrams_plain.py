@@ -3,8 +3,10 @@
 **Tokens.** The text (bytes are decoded as UTF-8 with ``errors="replace"``) is put into NFC and, with ``fold``, into its
 full case folding. Characters of the classes of ``_tokenize_rules`` then are
 
-- word characters: LETTER, DIGIT, MARK, KATAKANA, CONNECTOR; maximal runs are tokens. An APOSTROPHE between two of them is one;
-- single: SOLO, HIRAGANA, PICTOGRAPH, REGIONAL; each, with the MARKs behind it, is a token; two REGIONAL in a row are one;
+- word characters: LETTER, DIGIT, MARK, KATAKANA, CONNECTOR, and an APOSTROPHE between two of them; maximal runs are
+  tokens;
+- single: SOLO, HIRAGANA, PICTOGRAPH, REGIONAL; each, with the MARKs behind it, is a token; two REGIONAL in a row are
+  one;
 - punctuation: every other APOSTROPHE, DECIMAL, EMPHATIC, SYMBOL; maximal runs are tokens, or are separators;
 - nothing at all: JOINER, TAG, SKIN_TONE, KEYCAP, IGNORED;
 - separators: SPACE, to which control characters, lone surrogates and U+FFFD belong.
@@ -15,14 +17,15 @@ full case folding. Characters of the classes of ``_tokenize_rules`` then are
 ``g = fold(g * ORDER + h)``. A character n-gram has the hash of its UTF-8, with another seed. The bucket is
 ``g * BUCKET >> 64 - bits``.
 
-**Order.** n-grams of words by their last word, then by length; of characters by word, then first character, then length.
-A character n-gram lies inside ``<word>``, of every token but punctuation; a mark ``<`` or ``>`` alone is left out.
+**Order.** n-grams of words by their last word, then by length; of characters by word, then first character, then
+length. A character n-gram lies inside ``<word>``, of every token but punctuation; a mark ``<`` or ``>`` alone is left out.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -225,12 +228,12 @@ class Ngrams:
     def counts(
         self, texts: Sequence[str | bytes], family: str
     ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.float32]]:
-        """Indices (sorted in each row), bounds of rows and values of a CSR matrix of counts; ``family``: word or char."""
+        """Indices (sorted in each row), bounds of rows, values of a CSR matrix of counts; ``family``: word or char."""
         if family not in ("word", "char"):
             raise ValueError(f'family must be "word" or "char"; got {family!r}')
         words, word_bounds, chars, char_bounds = self.buckets(texts)
         buckets, bounds = (words, word_bounds) if family == "word" else (chars, char_bounds)
-        rows = [sorted(Counter(buckets[i:j].tolist()).items()) for i, j in zip(bounds[:-1], bounds[1:], strict=True)]
+        rows = [sorted(Counter(buckets[i:j].tolist()).items()) for i, j in pairwise(bounds)]
         return (
             np.array([bucket for row in rows for bucket, _ in row], dtype=np.int32),
             np.cumsum([0, *map(len, rows)], dtype=np.int64),

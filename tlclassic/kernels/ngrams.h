@@ -112,7 +112,7 @@ static inline uint64_t tlc_fold(uint64_t x) { return x ^ x >> 32; }
 static inline uint64_t tlc_below(size_t n) { return n >= 8 ? ~0ULL : (1ULL << 8 * n) - 1; }
 
 /* The hash of n bytes, behind which 16 more can be read. */
-static inline uint64_t tlc_hash(const uint8_t *p, size_t n, uint64_t seed) {
+static inline __attribute__((always_inline)) uint64_t tlc_hash(const uint8_t *p, size_t n, uint64_t seed) {
     static const uint64_t low[17] = {
         0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF, ~0ULL, ~0ULL, ~0ULL,
         ~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL};
@@ -131,8 +131,15 @@ static inline uint32_t tlc_bucket(uint64_t g, int shift) { return (uint32_t)(g *
 
 /* --- second step: from masks to buckets ---------------------------------------------------------------------------- */
 
+/* Without -mpopcnt, compilers call a function for their own. */
+static inline size_t tlc_popcount(uint64_t x) {
+    x -= x >> 1 & 0x5555555555555555ULL;
+    x = (x & 0x3333333333333333ULL) + (x >> 2 & 0x3333333333333333ULL);
+    return (size_t)(((x + (x >> 4)) & 0x0F0F0F0F0F0F0F0FULL) * 0x0101010101010101ULL >> 56);
+}
+
 static inline uint32_t *tlc_positions(uint64_t mask, uint32_t base, uint32_t *to) {
-    uint32_t *const end = to + __builtin_popcountll(mask);
+    uint32_t *const end = to + tlc_popcount(mask);
     while (to < end) {
         for (int k = 0; k < 4; k++) {
             to[k] = base + (uint32_t)__builtin_ctzll(mask | 1ULL << 63);
