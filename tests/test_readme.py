@@ -39,12 +39,12 @@ def _run(command, folder):
 def test_every_command_and_the_python_example_run(folder):
     install, *commands = _blocks("bash")
     assert install == 'pip install "tlclassic[all]"\n'
-    assert sum(block.count("tlclassic ") for block in commands) == 11
+    assert sum(block.count("tlclassic ") for block in commands) == 15
     for block in commands:
         assert "warning" not in _run(["bash", "-euo", "pipefail", "-c", block], folder).stderr
     (example,) = _blocks("python")
     _run([sys.executable, "-W", "error::UserWarning", "-c", example], folder)
-    for name in ("model.tlc", "report.html", "predictions.tsv", "vectors.txt", "own.tlc"):
+    for name in ("model.tlc", "report.html", "predictions.tsv", "vectors.txt", "own.tlc", "small.tlc", "fast.tsv", "compiled.tlc"):
         assert (folder / name).stat().st_size > 0
 
 
