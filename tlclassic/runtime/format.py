@@ -104,9 +104,7 @@ def _check_outputs(metadata: dict[str, Any]) -> None:
     kinds = _CLASS_TYPES[_choice(metadata, "classes_dtype", "")]
     for number, value in enumerate(classes):
         if type(value) not in kinds or (type(value) is int and not -(1 << 63) <= value < 1 << 63):
-            raise damaged(
-                f"classes[{number}] must be of classes_dtype {metadata['classes_dtype']!r}; got {value!r:.80}"
-            )
+            raise damaged(f"classes[{number}] must be of type {metadata['classes_dtype']!r}; got {value!r:.80}")
     if len(set(classes)) != len(classes):
         raise damaged("classes must differ from each other")
     expected = outputs if multilabel or outputs > 1 else 2
