@@ -321,7 +321,11 @@ def _sublinear(counts: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.log(counts) + np.float32(1.0)
 
 
-_TF: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {"count": np.asarray, "binary": np.ones_like, "sublinear": _sublinear}
+_TF: dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
+    "count": np.asarray,
+    "binary": np.ones_like,
+    "sublinear": _sublinear,
+}
 
 
 def _restored_idf(unseen: Any, arrays: Mapping[str, NDArray[Any]], name: str, size: int) -> NDArray[np.float32]:

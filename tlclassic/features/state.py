@@ -22,7 +22,7 @@ from tlclassic.vectors.store import open_store
 if TYPE_CHECKING:
     from tlclassic.features.vectorizer import EmbeddingVectorizer
 
-__all__ = ["from_state", "to_state"]
+__all__ = ["decode_vectors", "encode_vectors", "from_state", "to_state"]
 
 _OF_VECTORS = {"type": "of the vectors"}
 _PLAIN = ("pooling", "lower_fallback", "unknown", "a", "n_components", "powers", "normalize")
@@ -37,7 +37,7 @@ def to_state(vectorizer: EmbeddingVectorizer, include_vectors: bool) -> tuple[di
         "unknown": vectorizer.unknown_,
         "tokenizer_is_auto": isinstance(vectorizer.tokenizer, str),
         "counts": _encode_counts(vectorizer.counts, arrays),
-        "vectors": _encode_vectors(vectorizer.vectors_, include_vectors, arrays),
+        "vectors": encode_vectors(vectorizer.vectors_, include_vectors, arrays),
         "unknown_weights": dict(vectorizer.unknown_weights_),
     }
     for name, weights in vectorizer.weights_.items():
@@ -55,7 +55,7 @@ def from_state(
     try:
         params = {name: _decode(metadata["params"][name]) for name in _PLAIN}
         params["counts"] = _decode_counts(metadata["counts"], arrays)
-        params["vectors"] = _decode_vectors(metadata["vectors"], arrays, vectors)
+        params["vectors"] = decode_vectors(metadata["vectors"], arrays, vectors)
         tokenizer = _decode_tokenizer(metadata["tokenizer"], params["vectors"])
         params["tokenizer"] = "auto" if metadata["tokenizer_is_auto"] else tokenizer
         learnt: dict[str, Any] = {"unknown_": metadata["unknown"]}
@@ -135,7 +135,8 @@ def _decode_counts(counts: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
 # -- vectors ---------------------------------------------------------------------------------------------------------
 
 
-def _encode_vectors(vectors: WordVectors, include: bool, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+def encode_vectors(vectors: WordVectors, include: bool, arrays: dict[str, NDArray[Any]]) -> dict[str, Any]:
+    """The facts of word vectors, their blocks put into ``arrays``; or, not to ``include``, of their store."""
     if include:
         facts, blocks = vectors.to_state()
         arrays.update({f"vectors/{name}": block for name, block in blocks.items()})
@@ -155,9 +156,10 @@ def _encode_vectors(vectors: WordVectors, include: bool, arrays: dict[str, NDArr
     return {"path": vectors.path, "digest": vectors.digest, "oov": vectors.oov}
 
 
-def _decode_vectors(
+def decode_vectors(
     facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], given: WordVectors | None
 ) -> WordVectors:
+    """The inverse of :func:`encode_vectors`; ``given`` are vectors that were left out."""
     embedded = facts.get("state")
     if embedded is not None and given is None:
         prefix = "vectors/"

@@ -363,14 +363,13 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return tags
 
     def to_state(self, *, include_vectors: bool = True) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """``(metadata, arrays)``, JSON-serialisable facts and named arrays, for :meth:`from_state`.
+        """``(metadata, arrays)``, JSON-serialisable facts and named arrays, for :meth:`from_state`; fitted or not.
 
         Parameters
         ----------
         include_vectors : bool
             Whether word vectors are among the arrays, or only the path and digest of their store are recorded.
         """
-        check_is_fitted(self)
         return ngram_state.to_state(self, include_vectors)
 
     @classmethod
@@ -388,8 +387,4 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         ArtifactError
             When a part is missing or shapes do not match, or the vectors are not the recorded ones.
         """
-        params, fitted = ngram_state.from_state(metadata, arrays, vectors)
-        self = cls(**params)
-        for name, value in fitted.items():
-            setattr(self, name, value)
-        return self
+        return ngram_state.from_state(cls, metadata, arrays, vectors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ from tlclassic.errors import (
     MissingExtraError,
 )
 from tlclassic.features import EmbeddingVectorizer, NgramVectorizer
+from tlclassic.features.state import decode_vectors, encode_vectors
+from tlclassic.heads.ngram_fitting import check_parameters
 from tlclassic.vectors import WordVectors
 
 if TYPE_CHECKING:
@@ -33,56 +36,74 @@ _SCALARS = (str, int, float, bool)
 
 def to_state(model: NgramClassifier, include_vectors: bool) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """See :meth:`NgramClassifier.to_state`."""
-    facts, arrays = model.vectorizer_.to_state()
-    arrays = {f"ngrams/{name}": array for name, array in arrays.items()}
-    arrays |= {"columns": model.columns_, "coef": model.coef_, "intercept": model.intercept_}
-    metadata = {
-        "params": {name: _encode(name, value) for name, value in model.get_params(deep=False).items()},
-        "classes": _encode_labels(model.classes_),
-        "ngrams": facts,
-        "n_iter": int(model.n_iter_),
+    metadata: dict[str, Any] = {
+        "params": {name: _encode(value) for name, value in model.get_params(deep=False).items() if name != "vectors"}
     }
-    if model.embedding_ is not None:
+    arrays: dict[str, NDArray[Any]] = {}
+    if model.__sklearn_is_fitted__():
+        facts, blocks = model.vectorizer_.to_state()
+        arrays.update({f"ngrams/{name}": array for name, array in blocks.items()})
+        arrays |= {"columns": model.columns_, "coef": model.coef_, "intercept": model.intercept_}
+        metadata["fitted"] = {"classes": _encode_labels(model.classes_), "ngrams": facts, "n_iter": int(model.n_iter_)}
+    if vars(model).get("embedding_") is not None:
         metadata |= _encode_embedding(model, include_vectors, arrays)
+    elif isinstance(model.vectors, WordVectors):
+        metadata["vectors"] = encode_vectors(model.vectors, include_vectors, arrays)
+    elif model.vectors is not None:
+        metadata["params"]["vectors"] = os.fspath(model.vectors)
     return metadata, arrays
 
 
 def from_state(
-    metadata: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], vectors: WordVectors | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The constructor's parameters, and the fitted attributes by name."""
+    cls: type[NgramClassifier],
+    metadata: Mapping[str, Any],
+    arrays: Mapping[str, NDArray[Any]],
+    vectors: WordVectors | None,
+) -> NgramClassifier:
+    """See :meth:`NgramClassifier.from_state`."""
     try:
-        params = {name: _decode(value) for name, value in metadata["params"].items()}
-        fitted: dict[str, Any] = {
-            "classes_": _decode_labels(metadata["classes"]),
-            "vectorizer_": NgramVectorizer.from_state(metadata["ngrams"], _below(arrays, "ngrams/")),
-            "embedding_": None,
-            "n_iter_": int(metadata["n_iter"]),
-            "_stream": None,
-            "_is_behind": False,
-            "_columns": arrays["columns"].astype(np.int64, copy=False),
-            "_coef": arrays["coef"].astype(np.float64, copy=False),
-            "_intercept": arrays["intercept"].astype(np.float64, copy=False),
-            "_embedding_coef": None,
-        }
+        model = cls(**{name: _decode(value) for name, value in metadata["params"].items()})
+        check_parameters(model)
+        fitted: dict[str, Any] = {}
         if "embedding" in metadata:
-            fitted |= _decode_embedding(metadata, arrays, vectors)
-            params["vectors"] = fitted["embedding_"][0].vectors_
-        _check(params, fitted)
+            fitted = _decode_embedding(metadata, arrays, vectors)
+            model.vectors = fitted["embedding_"][0].vectors_
+        elif "vectors" in metadata:
+            model.vectors = decode_vectors(metadata["vectors"], arrays, vectors)
+        if "fitted" in metadata:
+            fitted = _decode_fitted(metadata["fitted"], arrays) | fitted
+            _check(model, fitted)
+            for name, value in fitted.items():
+                setattr(model, name, value)
     except (ArtifactError, MissingExtraError, InputError):
         raise
     except InvalidParameterError as error:
         raise CorruptArtifactError(f"the saved NgramClassifier holds a wrong parameter: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise CorruptArtifactError(f"the saved NgramClassifier is incomplete or altered: {error!r}.") from error
-    return params, fitted
+    return model
 
 
-def _check(params: Mapping[str, Any], fitted: dict[str, Any]) -> None:
+def _decode_fitted(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
+    return {
+        "classes_": _decode_labels(facts["classes"]),
+        "vectorizer_": NgramVectorizer.from_state(facts["ngrams"], _below(arrays, "ngrams/")),
+        "embedding_": None,
+        "n_iter_": int(facts["n_iter"]),
+        "_stream": None,
+        "_is_behind": False,
+        "_columns": arrays["columns"].astype(np.int64, copy=False),
+        "_coef": arrays["coef"].astype(np.float64, copy=False),
+        "_intercept": arrays["intercept"].astype(np.float64, copy=False),
+        "_embedding_coef": None,
+    }
+
+
+def _check(model: NgramClassifier, fitted: dict[str, Any]) -> None:
     """Raise unless the parts fit together."""
     columns, coef, intercept = fitted["_columns"], fitted["_coef"], fitted["_intercept"]
     n_classes, n_columns = len(fitted["classes_"]), fitted["vectorizer_"].n_features_out_
-    outputs = 1 if n_classes == 2 and not params["multilabel"] else n_classes
+    outputs = 1 if n_classes == 2 and not model.multilabel else n_classes
     if coef.shape != (outputs, len(columns)) or intercept.shape != (outputs,):
         raise CorruptArtifactError(f"the saved NgramClassifier's coefficients have shape {coef.shape}, which does not "
                                    f"fit its {n_classes} classes and {len(columns)} columns.")  # fmt: skip
@@ -151,16 +172,14 @@ def _decode_labels(facts: Mapping[str, Any]) -> NDArray[Any]:
     return np.array(items, dtype=dtype if dtype != "object" else object)
 
 
-def _encode(name: str, value: Any) -> Any:
+def _encode(value: Any) -> Any:
     """JSON has no tuples and no dicts of other keys than strings."""
-    if name == "vectors":
-        return None
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (tuple, list)):
-        return {"list" if isinstance(value, list) else "tuple": [_encode("", item) for item in value]}
+        return {"list" if isinstance(value, list) else "tuple": [_encode(item) for item in value]}
     if isinstance(value, Mapping):
-        return {"pairs": [[_encode("", key), _encode("", item)] for key, item in value.items()]}
+        return {"pairs": [[_encode(key), _encode(item)] for key, item in value.items()]}
     return value
 
 

@@ -58,7 +58,7 @@ def make_stream(
     stream = Streaming(
         features.n_columns,
         targets.outputs.shape[1],
-        loss=targets.loss,  # type: ignore[arg-type]
+        loss=targets.loss,
         learning_rate=model.learning_rate,
         total_rows=total_rows,
         threads=model.threads,
