@@ -221,23 +221,29 @@ def set_level(name):
 
 # --- counts ----------------------------------------------------------------------------------------------------------
 
-cdef int sort_buckets(uint32_t *at, size_t n, int bits, uint32_t **spare, size_t *room) noexcept nogil:
-    """Sort: by insertion where they are few, else by digits of eight bits."""
-    cdef size_t i, j, k
-    cdef size_t places[257]
+cdef inline void insertion_sort(uint32_t *at, size_t n) noexcept nogil:
+    cdef size_t i, j
     cdef uint32_t moved
+    for i in range(1, n):
+        moved = at[i]
+        j = i
+        while j > 0 and at[j - 1] > moved:
+            at[j] = at[j - 1]
+            j -= 1
+        at[j] = moved
+
+
+cdef int sort_buckets(uint32_t *at, size_t n, int bits, uint32_t **spare, size_t *room) noexcept nogil:
+    """Sort by digits of eight bits; those of one text mostly by the highest digit, for hashes are spread evenly."""
+    cdef size_t i, k
+    cdef size_t places[257]
     cdef uint32_t *source = at
     cdef uint32_t *to
     cdef void *more
-    cdef int shift = 0
-    if n < 32:
-        for i in range(1, n):
-            moved = at[i]
-            j = i
-            while j > 0 and at[j - 1] > moved:
-                at[j] = at[j - 1]
-                j -= 1
-            at[j] = moved
+    cdef bint few = n <= 512
+    cdef int shift = max(bits - 8, 0) if few else 0
+    if n < 24:
+        insertion_sort(at, n)
         return 0
     if room[0] < n:
         more = realloc(spare[0], 2 * n * sizeof(uint32_t))
@@ -259,6 +265,8 @@ cdef int sort_buckets(uint32_t *at, size_t n, int bits, uint32_t **spare, size_t
         shift += 8
     if source != at:
         memcpy(at, source, n * sizeof(uint32_t))
+    if few:
+        insertion_sort(at, n)
     return 0
 
 
@@ -372,7 +380,8 @@ cdef class Ngrams:
         """Buckets of the n-grams of words of all texts and the bounds of each text; the same of characters."""
         cdef tlc_scratch s
         cdef list held = list(texts)
-        cdef int64_t[::1] word = np.zeros(len(held) + 1, dtype=np.int64), chars = np.zeros(len(held) + 1, dtype=np.int64)
+        cdef int64_t[::1] word = np.zeros(len(held) + 1, dtype=np.int64)
+        cdef int64_t[::1] chars = np.zeros(len(held) + 1, dtype=np.int64)
         memset(&s, 0, sizeof(s))
         try:
             self._run(held, &self.options, &s, &word[0], &chars[0])
@@ -384,7 +393,7 @@ cdef class Ngrams:
             tlc_scratch_free(&s)
 
     def counts(self, texts, family):
-        """Indices (sorted in each row), bounds of rows and values of a CSR matrix of counts; ``family``: word or char."""
+        """Indices (sorted in each row), bounds of rows, values of a CSR matrix of counts; ``family``: word or char."""
         cdef tlc_scratch s
         cdef tlc_options options = self.options
         cdef list held = list(texts)

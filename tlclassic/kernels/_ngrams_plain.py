@@ -18,7 +18,8 @@ full case folding. Characters of the classes of ``_tokenize_rules`` then are
 ``g * BUCKET >> 64 - bits``.
 
 **Order.** n-grams of words by their last word, then by length; of characters by word, then first character, then
-length. A character n-gram lies inside ``<word>``, of every token but punctuation; a mark ``<`` or ``>`` alone is left out.
+length. A character n-gram lies inside ``<word>``, of every token but punctuation; a mark ``<`` or ``>`` alone is left
+out.
 """
 
 from __future__ import annotations
