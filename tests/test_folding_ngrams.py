@@ -128,7 +128,7 @@ def test_calibrated():
     ids=lambda step: type(step).__name__,
 )
 def test_steps_after_n_grams(step):
-    model = fitted(NgramVectorizer(bits=10, char_ngrams=(2, 3), norm="none"), step, LogisticRegression(C=10))
+    model = fitted(NgramVectorizer(bits=10, char_ngrams=(2, 3), norm="none"), step, LogisticRegression(max_iter=1000))
     assert_same(compile(model), model)
 
 

@@ -75,14 +75,22 @@ def test_int8_error_is_at_most_half_a_step_where_nothing_is_clipped():
     assert np.abs((codes.astype(np.float64) - 128) * scales - weights).max() <= 0.5 * scales.max() * 1.01
 
 
-def test_a_lone_large_weight_is_clipped_where_many_small_ones_gain():
+def test_a_rare_large_weight_is_clipped_where_frequent_ones_gain():
     weights = np.random.default_rng(0).normal(size=(50_000, 1))
     weights[0] = 12.0
-    codes, scales = encode(weights, "int8")
+    codes, scales = encode(weights, "int8", frequency=np.ones(50_000))
     plain = np.abs(weights).max() / 127
     error = ((codes.astype(np.float64) - 128) * scales - weights) ** 2
     whole = (np.rint(weights / plain) * plain - weights) ** 2
     assert error.sum() < 0.9 * whole.sum()
+
+
+def test_a_large_weight_of_unknown_frequency_is_not_clipped():
+    weights = np.random.default_rng(0).normal(size=(5_000, 1))
+    weights[0] = 12.0
+    codes, scales = encode(weights, "int8")
+    assert scales[0] == np.float32(12.0 / 127)
+    assert codes[0, 0] == 255
 
 
 @pytest.mark.parametrize("weights", [np.zeros((3, 2)), np.zeros((0, 2)), np.full((1, 1), 1e-45)])

@@ -25,7 +25,7 @@ from tlclassic.folding.probes import probe_texts
 from tlclassic.folding.quantize import DTYPES
 from tlclassic.folding.sizes import parse_size
 from tlclassic.folding.sources import fold_features
-from tlclassic.folding.tables import NgramTable, Table
+from tlclassic.folding.tables import Table
 from tlclassic.runtime import CompiledClassifier
 
 __all__ = ["compile"]
@@ -43,10 +43,6 @@ class _Folded:
     linear: Linear
     bias: NDArray[np.float64]
     tables: list[Table]
-
-    @property
-    def n_rows(self) -> int:
-        return sum(_length(table) for table in self.tables)
 
     def build(self, dtype: str, metadata: Mapping[str, Any] | None = None) -> CompiledClassifier:
         described, arrays = encode_tables(self.linear, self.bias, self.tables, dtype)
@@ -173,10 +169,6 @@ def _provenance(given: Mapping[str, Any] | None) -> dict[str, Any]:
     return provenance
 
 
-def _length(table: Table) -> int:
-    return len(table.buckets) if isinstance(table, NgramTable) else len(table.words)
-
-
 class _Work:
     """One compilation: the tables as they are now, and the report so far."""
 
@@ -204,7 +196,8 @@ class _Work:
 
     def note(self, step: str, dtype: str, compiled: CompiledClassifier) -> None:
         """One line of the report."""
-        line = {"step": step, "dtype": dtype, "rows": self.folded.n_rows, "bytes": compiled.nbytes}
+        rows = sum(family["rows"] for family in compiled.metadata["families"])
+        line = {"step": step, "dtype": dtype, "rows": rows, "bytes": compiled.nbytes}
         self.steps.append(line | (self.dev.scores(compiled) if self.dev is not None else {}))
 
     def finish(self, dtype: str | None, limit: int | None) -> CompiledClassifier:
@@ -213,15 +206,19 @@ class _Work:
             return self.encoded(dtype or "float32")
         rankings = [rank(table) for table in self.folded.tables]
         free = limit - self.overhead(rankings)
-        for _ in range(4):
+        before, steps = self.folded, list(self.steps)
+        for attempt in range(5):
             chosen, share = self.choose(rankings, dtype, free, limit)
-            before, steps = self.folded, list(self.steps)
+            if attempt == 0 and chosen == "int8":
+                # What rounds to zero has no row: all may fit, though their number says otherwise.
+                share = 1.0
             self.folded = replace(before, tables=[keep(ranking, share) for ranking in rankings])
             compiled = self.encoded(chosen, pruned=share < 1.0)
             excess = _file_size(compiled) - limit
             if excess <= 0:
                 return compiled
-            self.folded, self.steps, free = before, steps, free - excess
+            self.folded, self.steps = before, list(steps)
+            free -= excess if share < 1.0 or chosen != "int8" else 0
         raise _too_small(limit, limit - free)
 
     def overhead(self, rankings: list[Ranking]) -> int:

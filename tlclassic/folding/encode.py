@@ -88,7 +88,7 @@ def _ngrams(table: NgramTable, dtype: str) -> tuple[dict[str, Any], Arrays]:
     values, buckets = values[rows], buckets[rows]
     sparse = values.nbytes + size // 8 + 4 * (size // RANK_BLOCK)
     layout = "bitmap" if sparse < size * values.shape[1] * values.itemsize else "dense"
-    family = {"type": "ngrams", **table.options, "layout": layout, "dtype": dtype}
+    family = {"type": "ngrams", **table.options, "layout": layout, "dtype": dtype, "rows": len(buckets)}
     arrays: Arrays = {}
     if layout == "dense":
         full = np.full((size, values.shape[1]), 128 if dtype == "int8" else 0, dtype=values.dtype)
@@ -121,7 +121,7 @@ def _vectors(table: VectorsTable, dtype: str) -> tuple[dict[str, Any], Arrays]:
     arrays: Arrays = {"slots": slots, "words": words, "offsets": offsets}
     blocks = []
     for number, block in enumerate(table.blocks):
-        described, encoded = _block(block, dtype)
+        described, encoded = _block(block, dtype, table.frequency)
         blocks.append(described)
         arrays.update({f"{number}/{name}": array for name, array in encoded.items()})
     family = {
@@ -130,12 +130,13 @@ def _vectors(table: VectorsTable, dtype: str) -> tuple[dict[str, Any], Arrays]:
         "lower_fallback": table.lower_fallback,
         "unknown": table.unknown,
         "blocks": blocks,
+        "rows": len(table.words),
     }
     return family, arrays
 
 
-def _block(block: WordBlock, dtype: str) -> tuple[dict[str, Any], Arrays]:
-    values, scales = encode(block.table, dtype)
+def _block(block: WordBlock, dtype: str, frequency: NDArray[np.float64]) -> tuple[dict[str, Any], Arrays]:
+    values, scales = encode(block.table, dtype, frequency)
     arrays: Arrays = {"table": _flat(values), "unknown": block.unknown}
     if scales is not None:
         arrays["scales"] = scales
