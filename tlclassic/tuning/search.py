@@ -94,27 +94,33 @@ class Search:
         self._seen.update(configurations)
         # Where every row of the portfolio's best is cheap, there is nothing to gain from samples.
         began, budget = self.clock.elapsed, max(0.0, self.clock.left) * share
-        entries: list[tuple[Configuration, float]] = [(each, each.first_C) for each in configurations]
+        # A configuration, its best strength so far, and the trial on fewer rows that tells what it costs.
+        entries: list[tuple[Configuration, float, Trial | None]] = [
+            (each, each.first_C, None) for each in configurations
+        ]
         for rung in range(len(self.sizes)):
             until = began + budget * (rung + 1) / len(self.sizes)
             done = []
-            for configuration, C in entries:
-                if self.trials and (self._over or self.clock.elapsed >= until or not self._affordable(rung)):
+            for configuration, C, like in entries:
+                if self.trials and (self._over or self.clock.elapsed >= until):
                     break
-                done.append(self._trial(configuration, rung, C))
+                if self._affordable(rung, like):
+                    done.append(self._trial(configuration, rung, C))
             if not done:
                 return
             done.sort(key=lambda trial: trial.key, reverse=True)
             kept = done[: max(KEPT, math.ceil(len(done) / ETA))]
-            entries = [(trial.configuration, trial.C) for trial in kept]
+            entries = [(trial.configuration, trial.C, trial) for trial in kept]
 
     @property
     def _over(self) -> bool:
         return self.clock.left <= 0 or (self.max_trials is not None and len(self.trials) >= self.max_trials)
 
-    def _affordable(self, rung: int) -> bool:
-        """Whether one fit of a trial is likely to end in time."""
-        last = self.trials[-1]
+    def _affordable(self, rung: int, like: Trial | None) -> bool:
+        """Whether the first fit of a trial is likely to end in time, going by ``like`` or the last one."""
+        if not self.trials:
+            return True
+        last = like or self.trials[-1]
         ratio = self.sizes[rung] * self._n_splits(rung) / (last.n_rows * last.n_splits)
         return last.fit_seconds * ratio < self.clock.left
 

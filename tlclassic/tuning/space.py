@@ -60,8 +60,8 @@ class Configuration:
     @property
     def first_C(self) -> float:
         """Where to begin with the strength: longer rows need weaker weights, so a smaller C."""
-        base = {"none": 0.1, "length": 1000.0}.get(self.norm, 10.0)
-        return base / FACTOR if self.idf and self.norm == "none" else base
+        base = {"none": 0.1, "length": 100.0, "sqrt": 1.0}.get(self.norm, FACTOR)
+        return base if not self.idf or self.norm == "l2" else base / FACTOR
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable."""
@@ -72,10 +72,6 @@ class Configuration:
         if self.vectors_weight is not None:
             shown["vectors_weight"] = self.vectors_weight
         return shown
-
-
-TFIDF = Configuration(counts="sublinear", idf=True)
-BINARY = Configuration()
 
 
 class Space:
@@ -104,25 +100,29 @@ class Space:
 
     def portfolio(self) -> list[Configuration]:
         """What is tried first, the most promising first."""
-        plain = replace(TFIDF, nb=False)
-        words = replace(plain, char_ngrams=None, punctuation="drop")
+        mild = 0.0 if self.multilabel else 0.1
+        quick = Configuration(counts="count", idf=True, norm="sqrt", nb=False, smoothing=mild)
+        ratios = replace(quick, nb=True)
+        tfidf = Configuration(counts="sublinear", idf=True, nb=False)
+        binary = Configuration(smoothing=mild)
         given = [
-            replace(TFIDF, smoothing=0.1) if not self.multilabel else TFIDF,
-            plain,
-            replace(TFIDF, smoothing=0.1, vectors_weight=0.5),
-            replace(plain, vectors_weight=0.5),
-            replace(BINARY, smoothing=0.1) if not self.multilabel else BINARY,
-            words,
-            TFIDF,
-            replace(plain, smoothing=0.2),
-            replace(plain, smoothing=0.1, vectors_weight=1.0),
-            replace(plain, class_weight="balanced"),
-            replace(BINARY, char_ngrams=None, norm="none"),
-            replace(TFIDF, case="keep"),
-            BINARY,
-            replace(plain, char_ngrams=(2, 5)),
-            replace(BINARY, char_ngrams=(3, 6), norm="sqrt"),
-            replace(plain, class_weight="balanced", vectors_weight=0.5),
+            quick,
+            ratios,
+            replace(tfidf, smoothing=mild, vectors_weight=0.5),
+            tfidf,
+            replace(tfidf, nb=True, smoothing=mild, vectors_weight=0.5),
+            replace(tfidf, char_ngrams=None, punctuation="drop"),
+            binary,
+            replace(tfidf, class_weight="balanced"),
+            replace(tfidf, nb=True, smoothing=mild),
+            replace(quick, char_ngrams=None),
+            replace(tfidf, smoothing=mild, vectors_weight=1.0),
+            replace(tfidf, smoothing=0.2),
+            replace(binary, char_ngrams=None, norm="none", smoothing=0.0),
+            replace(tfidf, class_weight="balanced", vectors_weight=0.5),
+            replace(ratios, case="keep"),
+            replace(tfidf, smoothing=mild, char_ngrams=(2, 5)),
+            replace(binary, char_ngrams=(3, 6), norm="sqrt"),
         ]
         return list(dict.fromkeys(self._adapted(each) for each in given if self.allows(self._adapted(each))))
 

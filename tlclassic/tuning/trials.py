@@ -19,8 +19,8 @@ from tlclassic.tuning.splits import Split
 
 __all__ = ["MAX_ITER", "TOLERANCE", "Evaluator", "Trial", "smoothed"]
 
-#: Of the solver: a share of the objective. Tighter ones change no prediction worth the time.
-TOLERANCE, MAX_ITER = 1e-3, 50
+#: Of the solver: a share of the objective. Tighter ones take twice as long for the same scores.
+TOLERANCE, MAX_ITER = 1e-2, 50
 Float = NDArray[np.float64]
 
 
