@@ -59,7 +59,7 @@ def dense(model):
 @pytest.mark.parametrize("y", [LABELS, BINARY], ids=["three classes", "two classes"])
 def test_the_optimum_is_scikit_learns(y):
     ours = NgramClassifier(C=3.0, char_ngrams=(2, 3), bits=12, **PRECISE).fit(TEXTS, y)
-    X = NgramVectorizer(char_ngrams=(2, 3), bits=12).fit_transform(TEXTS).astype(np.float64)
+    X = NgramVectorizer(char_ngrams=(2, 3), bits=12, idf=True).fit_transform(TEXTS).astype(np.float64)
     theirs = LogisticRegression(C=3.0, tol=1e-10, max_iter=5000).fit(X, y)
     np.testing.assert_array_equal(ours.classes_, theirs.classes_)
     X_new = ours.vectorizer_.transform(NEW).astype(np.float64)
@@ -83,8 +83,8 @@ def test_soft_labels_are_replicated_rows():
     random = np.random.default_rng(5)
     P = random.dirichlet([1, 1, 1], size=len(TEXTS))
     weights = random.uniform(0.5, 2.0, len(TEXTS))
-    soft = NgramClassifier(bits=12, **PRECISE).fit(TEXTS, P, classes=["x", "y", "z"], sample_weight=weights)
-    hard = NgramClassifier(bits=12, **PRECISE).fit(
+    soft = NgramClassifier(bits=12, idf=False, **PRECISE).fit(TEXTS, P, classes=["x", "y", "z"], sample_weight=weights)
+    hard = NgramClassifier(bits=12, idf=False, **PRECISE).fit(
         TEXTS * 3, np.repeat(["x", "y", "z"], len(TEXTS)), sample_weight=(weights * P.T).ravel()
     )
     assert soft.classes_.tolist() == ["x", "y", "z"]
@@ -129,7 +129,7 @@ def test_one_label_alone_is_a_column():
 @pytest.mark.parametrize("class_weight", ["balanced", {"+": 5.0, "0": 0.5}])
 def test_class_weights_are_weights_of_rows(class_weight):
     weighted = NgramClassifier(class_weight=class_weight, **PRECISE).fit(TEXTS, LABELS)
-    counts = {name: len(TEXTS) / (3 * (LABELS == name).sum()) for name in "+-0"}
+    counts = {name: len(TEXTS) / (3 * (name == LABELS).sum()) for name in "+-0"}
     weights = counts if class_weight == "balanced" else {"-": 1.0, **class_weight}
     rows = [weights[name] for name in LABELS]
     by_row = NgramClassifier(**PRECISE).fit(TEXTS, LABELS, sample_weight=rows)
@@ -157,7 +157,11 @@ def test_nb_ratios_are_wang_and_mannings():
 @pytest.mark.parametrize("y", [LABELS, BINARY], ids=["three classes", "two classes"])
 def test_nb_is_a_penalty_on_scaled_columns(y):
     model = NgramClassifier(nb=True, word_ngrams=(1, 1), bits=12, C=1.0, **PRECISE).fit(TEXTS, y)
-    X = NgramVectorizer(word_ngrams=(1, 1), bits=12).fit_transform(TEXTS).astype(np.float64)[:, model.columns_]
+    X = (
+        NgramVectorizer(word_ngrams=(1, 1), bits=12, idf=True)
+        .fit_transform(TEXTS)
+        .astype(np.float64)[:, model.columns_]
+    )
     truth = BINARY[:, None] if model.coef_.shape[0] == 1 else LABELS[:, None] == model.classes_
     r = log_count_ratios(X, truth.astype(float), np.ones(len(TEXTS)), 1.0)
     # At the optimum the gradient of the loss in the scaled weights w = coef / r is -w.
@@ -168,8 +172,8 @@ def test_nb_is_a_penalty_on_scaled_columns(y):
 
 def test_sample_weights_of_zero_leave_texts_out():
     weights = np.repeat([1.0, 0.0], 60)
-    weighted = NgramClassifier(**PRECISE).fit(TEXTS, LABELS, sample_weight=weights)
-    without = NgramClassifier(**PRECISE).fit(TEXTS[:60], LABELS[:60])
+    weighted = NgramClassifier(idf=False, **PRECISE).fit(TEXTS, LABELS, sample_weight=weights)
+    without = NgramClassifier(idf=False, **PRECISE).fit(TEXTS[:60], LABELS[:60])
     np.testing.assert_allclose(weighted.predict_proba(NEW), without.predict_proba(NEW), atol=1e-5)
 
 
@@ -216,7 +220,8 @@ def test_stopped_early_warns():
 
 def test_parameters_are_those_of_the_vectoriser_and_more():
     ours, its = NgramClassifier().get_params(), NgramVectorizer().get_params()
-    assert its.items() <= ours.items()
+    assert its.items() - {("idf", False)} <= ours.items()
+    assert ours["idf"] is True
     model = NgramClassifier(C=2.0, word_ngrams=(1, 3), class_weight={"a": 2})
     assert clone(model).get_params() == model.get_params()
     assert set(vars(model)) == set(model.get_params())

@@ -52,7 +52,12 @@ def test_rows_may_miss_one_by_rounding_and_are_then_divided():
 
 def test_integer_indicators_are_hard_labels():
     expected = [[1, 0, 1], [0, 0, 0]]
-    for indicator in (expected, np.array(expected, bool), sparse.csr_matrix(np.array(expected)), pd.DataFrame(expected)):
+    for indicator in (
+        expected,
+        np.array(expected, bool),
+        sparse.csr_matrix(np.array(expected)),
+        pd.DataFrame(expected),
+    ):
         targets = read_targets(indicator, multilabel=True)
         np.testing.assert_array_equal(targets.P, expected)
         assert targets.loss == "sigmoid"

@@ -45,7 +45,7 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     word_ngrams, char_ngrams, bits, case, punctuation, counts, idf, norm
-        As for :class:`~tlclassic.NgramVectorizer`.
+        As for :class:`~tlclassic.NgramVectorizer`; here with ``idf=True`` by default.
     nb : bool, default False
         Scale each n-gram by its NB log-count ratio of each class before the penalty (Wang and Manning 2012,
         https://aclanthology.org/P12-2018); with soft labels from expected counts.
@@ -56,7 +56,7 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     pooling : {"mean", "tfidf", "sif"} or a list of those, default "mean"
     vectors_weight : float, default 1.0
         Length that a row of word vectors has about; rows of n-grams have about 1.
-    C : float, default 10.0
+    C : float, default 3.0
         Strength of the data against the penalty.
     penalty : {"l2", "l1", "elasticnet"}
     l1_ratio : float
@@ -69,7 +69,7 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         texts there are. "auto": the first where it takes no longer than about ten seconds.
     epochs : int, default 5
     learning_rate : float
-        Of "adagrad" and ``partial_fit``.
+        Of "adagrad" and ``partial_fit``, for rows of length one: it is divided by the length that rows have.
     max_iter, tol : int, float
         Of "newton": iterations, and the share of the objective by which it may lie above the optimum.
     threads : int, default 1
@@ -110,14 +110,14 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         case: str = "fold",
         punctuation: str = "keep",
         counts: str = "count",
-        idf: bool = False,
+        idf: bool = True,
         norm: str = "sqrt",
         nb: bool = False,
         nb_alpha: float = 1.0,
         vectors: WordVectors | str | os.PathLike[str] | None = None,
         pooling: str | Sequence[str] = "mean",
         vectors_weight: float = 1.0,
-        C: float = 10.0,
+        C: float = 3.0,
         penalty: str = "l2",
         l1_ratio: float = 0.5,
         class_weight: Any = None,
@@ -235,7 +235,7 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             features.fit(texts)
         stream = vars(self).get("_stream")
         if stream is None:
-            stream = make_stream(self, features, targets, len(texts))
+            stream = make_stream(self, features, targets, texts)
             if not first:
                 stream.set_start(*self._dense(features))
         set_penalty(self, stream, stream.rows_seen + len(texts))

@@ -13,7 +13,7 @@ from tlclassic._validate import check_choice, check_integer, check_number
 from tlclassic.errors import InvalidParameterError
 from tlclassic.heads.fitting import fit_targets
 from tlclassic.heads.ngram_features import Features, log_count_ratios
-from tlclassic.heads.ngram_streams import Fitted, fit_chunks, l1_share
+from tlclassic.heads.ngram_streams import Fitted, fit_chunks, l1_share, sampled, unit_rate
 from tlclassic.heads.targets import Targets
 
 if TYPE_CHECKING:
@@ -23,11 +23,9 @@ __all__ = ["check_parameters", "fit_texts"]
 
 SOLVERS = ("auto", "newton", "adagrad")
 #: Up to how many entries times outputs "auto" solves to convergence: some ten seconds' worth.
-NEWTON_LIMIT = 100_000_000
+NEWTON_LIMIT = 40_000_000
 #: Entries that are kept in memory, at eight bytes each; beyond that texts are hashed again in each epoch.
 MEMORY_LIMIT = 100_000_000
-#: Texts whose entries are counted to tell how many there will be.
-_SAMPLE = 1000
 
 
 def check_parameters(model: NgramClassifier) -> None:
@@ -65,7 +63,7 @@ def fit_texts(
 
 def _expected_entries(features: Features, texts: Sequence[str]) -> int:
     """About how many entries the rows of ``texts`` have, from a sample of them."""
-    sample = texts[:: max(1, len(texts) // _SAMPLE)]
+    sample = texts[sampled(len(texts))]
     return int(features.count_entries(sample) * len(texts) / len(sample))
 
 
@@ -100,7 +98,7 @@ def _fit_rows(
         tol=model.tol,
         max_iter=model.max_iter,
         epochs=model.epochs,
-        learning_rate=model.learning_rate,
+        learning_rate=unit_rate(model, X[sampled(len(texts))]) if solver == "adagrad" else model.learning_rate,
         threads=model.threads,
         random_state=model.random_state,
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from tlclassic.errors import InvalidParameterError
@@ -27,13 +28,17 @@ __all__ = [
     "l1_share",
     "learn",
     "make_stream",
+    "sampled",
     "set_penalty",
     "single_problem",
     "taught",
+    "unit_rate",
 ]
 
 #: Texts that are hashed at a time.
 CHUNK = 16 * BATCH_SIZE
+#: About how many texts are looked at to tell what the others are like.
+SAMPLE = 1000
 
 
 @dataclass(frozen=True)
@@ -51,19 +56,37 @@ def l1_share(model: NgramClassifier) -> float:
     return {"l2": 0.0, "l1": 1.0}.get(model.penalty, model.l1_ratio)
 
 
+def sampled(n: int) -> slice:
+    """Which of ``n`` rows tell what the others are like."""
+    return slice(None, None, max(1, n // SAMPLE))
+
+
+def unit_rate(model: NgramClassifier, rows: sp.csr_matrix) -> float:
+    """The learning rate for rows like these, so that a step moves logits as it would with rows of length one.
+
+    AdaGrad's steps do not depend on the scale of the features, what they do to the logits does.
+    """
+    mean_square = float((rows.data.astype(np.float64) ** 2).sum()) / max(1, rows.shape[0])
+    return model.learning_rate / (np.sqrt(mean_square) or 1.0)
+
+
 def make_stream(
-    model: NgramClassifier, features: Features, targets: Targets, n_rows: int, total_rows: int | None = None
+    model: NgramClassifier,
+    features: Features,
+    targets: Targets,
+    texts: Sequence[str],
+    total_rows: int | None = None,
 ) -> Streaming:
-    """A stream with the parameters of ``model``; its penalty is spread over ``n_rows``."""
+    """A stream with the parameters of ``model`` for texts like these, over which its penalty is spread."""
     stream = Streaming(
         features.n_columns,
         targets.outputs.shape[1],
         loss=targets.loss,
-        learning_rate=model.learning_rate,
+        learning_rate=unit_rate(model, features.transform(texts[sampled(len(texts))])),
         total_rows=total_rows,
         threads=model.threads,
     )
-    set_penalty(model, stream, n_rows)
+    set_penalty(model, stream, len(texts))
     return stream
 
 
@@ -79,7 +102,7 @@ def fit_chunks(
     """``epochs`` passes over the texts in random order, hashed anew in each."""
     P, rows = single_problem(targets, weights, model.class_weight)
     features.fit(texts)
-    stream = make_stream(model, features, targets, len(texts), model.epochs * len(texts))
+    stream = make_stream(model, features, targets, texts, model.epochs * len(texts))
     rng = np.random.default_rng(model.random_state)
     for _ in range(model.epochs):
         order = rng.permutation(len(texts))
