@@ -101,6 +101,9 @@ def in_float64(step: Any) -> Any:
     for name, value in vars(wide).items():
         if isinstance(value, np.ndarray) and value.dtype == np.float32:
             setattr(wide, name, value.astype(np.float64))
+    if hasattr(wide, "explained_variance_"):
+        # Whitening in float32 divides by no less than its epsilon.
+        wide.explained_variance_ = np.maximum(wide.explained_variance_, np.finfo(np.float32).eps ** 2)
     return wide
 
 

@@ -233,6 +233,15 @@ def test_max_size_leaves_out_what_does_not_fit(large, tmp_path, limit, dtype):
     assert last["rows"] < 3000
 
 
+def test_max_size_passes_over_a_type_that_would_overflow(large):
+    model, _ = large
+    shifted = make_pipeline(model[0], StandardScaler(), model[-1])
+    shifted[1].__dict__.update(vars(model[1]))
+    shifted[1].scale_ = model[1].scale_ * 1e-7
+    compiled = compile(shifted, max_size="145kB")
+    assert compiled.metadata["report"]["steps"][-1]["dtype"] == "int8"
+
+
 def test_too_small_a_size_is_refused(large):
     with pytest.raises(InvalidParameterError, match=r"max_size=2,000 bytes is too small"):
         compile(large[0], max_size="2kB")
@@ -298,6 +307,13 @@ def test_a_wrong_link_is_noticed(monkeypatch):
     monkeypatch.setattr(measure, "exact_proba", lambda model, texts: real(model, texts)[:, ::-1])
     with pytest.raises(ParityError, match="probabilities differ"):
         compile(model)
+
+
+def test_the_error_under_a_softmax_is_of_centred_logits():
+    logits = np.random.default_rng(0).normal(size=(5, 3))
+    shifted = logits + np.arange(5.0)[:, None]
+    assert measure.logit_error(linear(3), logits, shifted) < 1e-12
+    assert measure.logit_error(linear(1), logits[:, :1], shifted[:, :1]) == pytest.approx(4.0)
 
 
 def test_given_texts_are_checked_too(monkeypatch):

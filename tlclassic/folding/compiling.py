@@ -48,6 +48,15 @@ class _Folded:
         described, arrays = encode_tables(self.linear, self.bias, self.tables, dtype)
         return CompiledClassifier({**described, **(metadata or {})}, arrays)
 
+    @property
+    def largest(self) -> float:
+        """The largest magnitude of a weight."""
+        return max((table.largest for table in self.tables), default=0.0)
+
+    def fits(self, dtype: str) -> bool:
+        """Whether no weight overflows."""
+        return dtype == "int8" or self.largest <= float(np.finfo(dtype).max)
+
     def centred(self) -> _Folded:
         """A softmax does not change when a row's mean is taken off: smaller numbers make smaller rounding errors."""
         if self.linear.link != "softmax":
@@ -184,7 +193,7 @@ class _Work:
         texts = probe_texts(self.folded.tables)
         if self.dev is not None:
             texts += self.dev.texts[:_N_CHECKED]
-        error = check_parity(self.model, self.folded.linear, compiled, texts)
+        error = check_parity(self.model, self.folded.linear, compiled, texts, self.folded.largest)
         self.note("folded", "float32", compiled)
         self.steps[-1].setdefault("max_logit_error", error)
 
@@ -231,7 +240,7 @@ class _Work:
     def choose(self, rankings: list[Ranking], dtype: str | None, free: int, limit: int) -> tuple[str, float]:
         """The widest dtype that fits whole, else the narrowest and the share of its rows that fits."""
         n_outputs = self.folded.linear.n_outputs
-        candidates = DTYPES if dtype is None else (dtype,)
+        candidates = [dtype] if dtype is not None else [name for name in DTYPES if self.folded.fits(name)]
         for candidate in candidates:
             share = share_that_fits(rankings, n_outputs, candidate, free)
             if share == 1.0:

@@ -35,6 +35,11 @@ class NgramTable:
     weights: NDArray[np.float64]
     idf: NDArray[np.float32] | None = None
 
+    @property
+    def largest(self) -> float:
+        """The largest magnitude of a weight."""
+        return float(np.abs(self.weights).max(initial=0.0))
+
     def take(self, rows: NDArray[Any]) -> NgramTable:
         """Only these rows, ascending."""
         return replace(self, buckets=self.buckets[rows], weights=self.weights[rows])
@@ -116,6 +121,11 @@ class VectorsTable:
             else:
                 result[place] = result[place].plus(block)
         return replace(self, blocks=result)
+
+    @property
+    def largest(self) -> float:
+        """The largest magnitude of a weight."""
+        return max((float(np.abs(block.table).max(initial=0.0)) for block in self.blocks), default=0.0)
 
     def take(self, rows: NDArray[Any]) -> VectorsTable:
         """Only these rows, ascending."""
