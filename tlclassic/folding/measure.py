@@ -19,6 +19,8 @@ __all__ = ["Dev", "ParityError", "check_parity", "logit_error"]
 
 #: Largest error of a logit, as a share of the logits' scale.
 LOGIT_TOLERANCE = 1e-5
+#: Logits below this say nothing: they are what is left of sums that cancel out.
+SMALLEST_LOGIT = 1e-12
 #: Largest error of the probabilities of most texts.
 PROBABILITY_TOLERANCE = 1e-3
 #: Texts that are scored at a time.
@@ -44,7 +46,7 @@ def check_parity(model: Any, linear: Linear, compiled: Any, texts: Sequence[str]
     expected, got = exact_logits(linear, texts), _two_dimensional(compiled.decision_function(texts))
     error = float(np.abs(expected - got).max(initial=0.0))
     scale = float(max(np.abs(expected).max(initial=0.0), np.abs(got).max(initial=0.0), np.finfo(np.float32).tiny))
-    if not error <= LOGIT_TOLERANCE * scale + 4 * float(np.finfo(np.float32).eps) * largest:
+    if not error <= LOGIT_TOLERANCE * scale + 4 * float(np.finfo(np.float32).eps) * largest + SMALLEST_LOGIT:
         worst = texts[int(np.abs(expected - got).max(axis=1).argmax())]
         raise ParityError(
             f"the compiled classifier differs from its source by {error:g} (logits up to {scale:g}), most for the text "
