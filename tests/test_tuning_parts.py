@@ -208,10 +208,10 @@ def test_the_time_is_kept(monkeypatch, time):
 
 
 def test_what_is_too_dear_is_not_begun(monkeypatch):
-    found, evaluator = run_search(monkeypatch, time=10.0, seconds_per_row=2e-3)
+    _, evaluator = run_search(monkeypatch, time=10.0, seconds_per_row=2e-3)
     # A fit on all rows takes 18 seconds.
     assert set(evaluator.rows) == {1_000}
-    assert len(found.trials) == 1
+    assert evaluator.now <= 10.0
 
 
 def test_trials_end_it(monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import f1_score
@@ -41,7 +43,7 @@ def score_proba(targets: Float, proba: Float, metric: str, loss: str, multilabel
     return score_labels(truth, predicted, metric)
 
 
-def score_labels(truth: NDArray[np.int64], predicted: NDArray[np.int64], metric: str) -> float:
+def score_labels(truth: NDArray[Any], predicted: NDArray[Any], metric: str) -> float:
     """Accuracy, or macro F1 over the classes that occur in either."""
     if metric == "accuracy":
         return float((truth == predicted).mean())

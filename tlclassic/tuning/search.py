@@ -28,6 +28,8 @@ BRACKET = 6
 KEPT = 3
 #: Brackets in a row that improve nothing end the search.
 PATIENCE = 8
+#: The final fit, and what goes with it, may take up this share of the time.
+FINAL_SHARE = 0.4
 #: C stays between 1 / LIMIT and LIMIT times the first one.
 LIMIT = 2e3
 
@@ -108,7 +110,7 @@ class Search:
                     done.append(self._trial(configuration, rung, C))
             if not done:
                 return
-            done.sort(key=lambda trial: trial.key, reverse=True)
+            done.sort(key=lambda trial: (self._is_quick(trial), *trial.key), reverse=True)
             kept = done[: max(KEPT, math.ceil(len(done) / ETA))]
             entries = [(trial.configuration, trial.C, trial) for trial in kept]
 
@@ -150,8 +152,7 @@ class Search:
         climb = _Climb(self.evaluator, configuration, n_rows, n_splits)
         climb.visit(C)
         first = time.perf_counter() - start
-        top = rung == len(self.sizes) - 1
-        climb.run(C, patience=2 if top else 1, go_on=lambda: self.clock.left > climb.last_seconds)
+        climb.run(C, go_on=lambda: self.clock.left > 2 * climb.last_seconds)
         score, loss, proba = climb.found[climb.best]
         trial = Trial(configuration, rung, n_rows, n_splits, climb.best, score, loss, proba=proba)
         trial.path = {strength: value[0] for strength, value in climb.found.items()}
@@ -165,9 +166,18 @@ class Search:
     # -- outcomes -----------------------------------------------------------------------------------------------------
 
     def ranked(self) -> list[Trial]:
-        """Trials of the highest rung that was reached, the best first, one a configuration."""
-        top = max(trial.rung for trial in self.trials)
-        return sorted((trial for trial in self.trials if trial.rung == top), key=lambda trial: trial.key, reverse=True)
+        """Trials of the highest rung that was reached, the best first, one a configuration.
+
+        What would take too long to fit on all rows is passed over, unless there is nothing else.
+        """
+        quick = [trial for trial in self.trials if self._is_quick(trial)]
+        if not quick:
+            return sorted(self.trials, key=lambda trial: (-trial.rung, self.reserve(trial)))
+        top = max(trial.rung for trial in quick)
+        return sorted((trial for trial in quick if trial.rung == top), key=lambda trial: trial.key, reverse=True)
+
+    def _is_quick(self, trial: Trial) -> bool:
+        return self.reserve(trial) <= FINAL_SHARE * self.clock.budget
 
     @property
     def best(self) -> Trial:
@@ -200,15 +210,15 @@ class _Climb:
         self.found[C] = float(score), float(loss), probas
         self.last_seconds = time.perf_counter() - start
 
-    def run(self, C: float, *, patience: int, go_on: Callable[[], bool]) -> None:
-        """Up, then down, until ``patience`` steps in a row are no better."""
+    def run(self, C: float, *, go_on: Callable[[], bool]) -> None:
+        """Up, then down, each until a step is no better."""
         for factor in (FACTOR, 1.0 / FACTOR):
-            at, misses = C, 0
-            while misses < patience:
+            at, better = C, True
+            while better:
                 at *= factor
                 if not self._bounds[0] <= at <= self._bounds[1] or not go_on():
                     break
                 before = self.found[self.best][0]
                 self.visit(at)
                 # A lower log loss alone breaks ties, but is no reason to go on.
-                misses = 0 if self.found[at][0] > before else misses + 1
+                better = self.found[at][0] > before

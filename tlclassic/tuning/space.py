@@ -59,9 +59,10 @@ class Configuration:
 
     @property
     def first_C(self) -> float:
-        """Where to begin with the strength: longer rows need weaker weights, so a smaller C."""
-        base = {"none": 0.1, "length": 100.0, "sqrt": 1.0}.get(self.norm, FACTOR)
-        return base if not self.idf or self.norm == "l2" else base / FACTOR
+        """Where to begin with the strength: rather strong, as weak ones take longer. Longer rows need a smaller C."""
+        base = {"none": 0.1, "length": 100.0}.get(self.norm, 1.0)
+        # An IDF makes all rows longer but those that are scaled to a length of one.
+        return base if not self.idf or self.norm == "l2" else base / 10.0
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable."""

@@ -20,7 +20,7 @@ from tlclassic.tuning.splits import Split
 __all__ = ["MAX_ITER", "TOLERANCE", "Evaluator", "Trial", "smoothed"]
 
 #: Of the solver: a share of the objective. Tighter ones take twice as long for the same scores.
-TOLERANCE, MAX_ITER = 1e-2, 50
+TOLERANCE, MAX_ITER = 1e-2, 30
 Float = NDArray[np.float64]
 
 
