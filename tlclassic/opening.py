@@ -54,7 +54,7 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
             )
         if verify:
             artifact.verify()
-        return CompiledClassifier.load(path)
+        return CompiledClassifier.from_artifact(artifact)
     from tlclassic.pipelines import load as load_pipeline
 
     return load_pipeline(path, verify=verify, trusted=trusted, vectors=vectors)
@@ -63,7 +63,7 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
 def load_with_task(path: str | os.PathLike[str], *, vectors: Any = None) -> tuple[Any, dict[str, Any]]:
     """A model and what is known of its task: columns, separator, and the labels of a multi-label model."""
     model = load(path, vectors=vectors)
-    if Artifact(path).kind == _COMPILED:
+    if type(model).__name__ == "CompiledClassifier":
         task = dict(model.metadata.get("provenance", {}).get("task", {}))
         task["labels"] = model.classes_.tolist() if model.multilabel else None
         task.setdefault("multilabel", model.multilabel)

@@ -7,7 +7,9 @@ use. Twins are the oracle in the tests and the fall-back at run time, with one w
 from __future__ import annotations
 
 import importlib
+import sys
 import warnings
+from importlib.machinery import PathFinder
 from typing import Any
 
 from tlclassic.errors import KernelsMissingWarning
@@ -20,12 +22,9 @@ _NAMES = ("index", "linear", "ngrams", "parse", "pool", "score", "subword", "tok
 
 
 def _is_compiled() -> bool:
-    try:
-        for name in _NAMES:
-            importlib.import_module(f"tlclassic.kernels._{name}")
-    except ImportError:
-        return False
-    return True
+    # Found, not imported: a process that scores needs two of them.
+    names = [f"{__name__}._{name}" for name in _NAMES]
+    return all(sys.modules.get(name, True) and PathFinder.find_spec(name, __path__) for name in names)
 
 
 #: Whether the compiled kernels are there.

@@ -125,7 +125,11 @@ class CompiledClassifier:
         InputError, ForeignArtifactError, ArtifactVersionError, CorruptArtifactError
             When the file cannot be read, or is not a whole compiled classifier.
         """
-        artifact = Artifact(path, kind=_KIND)
+        return cls.from_artifact(Artifact(path, kind=_KIND))
+
+    @classmethod
+    def from_artifact(cls, artifact: Artifact) -> CompiledClassifier:
+        """The classifier that an open file of kind "compiled" holds; raises as :meth:`load` does."""
         return cls(artifact.metadata, {name: artifact.array(name) for name in artifact.names})
 
     # --- scoring -----------------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -34,7 +33,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     target = Path(os.path.realpath(path))
     _check_target(target)
     # Shortened, so that the temporary name is not too long for the file system where the final one is not.
-    temporary = target.parent / f".{target.name[:40]}.{secrets.token_hex(6)}.tmp"
+    temporary = target.parent / f".{target.name[:40]}.{os.urandom(6).hex()}.tmp"
     try:
         # 0o666 lets the umask decide, as for any file that a program writes (mkstemp would give 0o600).
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)

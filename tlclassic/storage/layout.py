@@ -25,7 +25,7 @@ import math
 import reprlib
 import struct
 import zlib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from tlclassic.errors import ArtifactVersionError, CorruptArtifactError, ForeignArtifactError
 
@@ -43,8 +43,7 @@ DTYPES = ("u1", "i1", "<u2", "<i2", "<f2", "<u4", "<i4", "<f4", "<u8", "<i8", "<
 _PRELUDE = struct.Struct("<8sIIQQQ20sI")
 
 
-@dataclass(frozen=True)
-class Prelude:
+class Prelude(NamedTuple):
     """The first 64 bytes."""
 
     header_crc: int
@@ -89,8 +88,7 @@ class Prelude:
         return cls(header_crc, offset, size, file_size, number)
 
 
-@dataclass(frozen=True)
-class Block:
+class Block(NamedTuple):
     """One array of the file."""
 
     name: str

@@ -8,13 +8,15 @@ import mmap
 import os
 import stat
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tlclassic.errors import CorruptArtifactError, ForeignArtifactError, InputError
 from tlclassic.storage.layout import FORMAT, PRELUDE_SIZE, SMALL_BLOCK, Block, Prelude
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 __all__ = ["Artifact", "is_artifact"]
 
@@ -85,6 +87,7 @@ class Artifact:
             raise ForeignArtifactError(f"{self.path}: holds {self.kind!r}, not {kind!r}.")
         self._blocks = self._parse_blocks(header["blocks"], prelude.header_offset)
         self._small = {block.name: self._read(block) for block in self._blocks.values() if block.size <= SMALL_BLOCK}
+        self._release()
 
     @property
     def names(self) -> list[str]:
@@ -109,6 +112,12 @@ class Artifact:
         """
         for block in self._blocks.values():
             self._check(block, self._map)
+        self._release()
+
+    def _release(self) -> None:
+        """Give back the pages that were only read for a check; what is used is read again from the file's cache."""
+        if hasattr(self._map, "madvise") and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
 
     def _parse_header(self, prelude: Prelude) -> dict[str, Any]:
         raw = self._map[prelude.header_offset : prelude.header_offset + prelude.header_size]

@@ -8,14 +8,16 @@ import math
 import os
 import zlib
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
 
 from tlclassic.errors import InvalidParameterError
 from tlclassic.storage.atomic import atomic_write
 from tlclassic.storage.layout import ALIGNMENT, DTYPES, MAX_DIMENSIONS, PRELUDE_SIZE, Block, Prelude
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
 
 __all__ = ["ArtifactWriter", "BlockStream"]
 
