@@ -112,19 +112,19 @@ class Search:
                 return
             done.sort(key=lambda trial: (self._is_quick(trial), *trial.key), reverse=True)
             kept = done[: max(KEPT, math.ceil(len(done) / ETA))]
-            entries = [(trial.configuration, trial.C, trial) for trial in kept]
+            # From below: the stronger fit is quick, and a good start for the next.
+            entries = [(trial.configuration, trial.C / FACTOR, trial) for trial in kept]
 
     @property
     def _over(self) -> bool:
         return self.clock.left <= 0 or (self.max_trials is not None and len(self.trials) >= self.max_trials)
 
     def _affordable(self, rung: int, like: Trial | None) -> bool:
-        """Whether the first fit of a trial is likely to end in time, going by ``like`` or the last one."""
+        """Whether a trial is likely to end in time, going by ``like`` or the last one."""
         if not self.trials:
             return True
         last = like or self.trials[-1]
-        ratio = self.sizes[rung] * self._n_splits(rung) / (last.n_rows * last.n_splits)
-        return last.fit_seconds * ratio < self.clock.left
+        return last.seconds_for(self.sizes[rung]) * self._n_splits(rung) < self.clock.left
 
     def _n_splits(self, rung: int) -> int:
         """Lower rungs are scored on one split; the top one on all."""
@@ -151,12 +151,11 @@ class Search:
         n_rows, n_splits = self.sizes[rung], self._n_splits(rung)
         climb = _Climb(self.evaluator, configuration, n_rows, n_splits)
         climb.visit(C)
-        first = time.perf_counter() - start
         climb.run(C, go_on=lambda: self.clock.left > 2 * climb.last_seconds)
         score, loss, proba = climb.found[climb.best]
         trial = Trial(configuration, rung, n_rows, n_splits, climb.best, score, loss, proba=proba)
         trial.path = {strength: value[0] for strength, value in climb.found.items()}
-        trial.seconds, trial.fit_seconds = time.perf_counter() - start, first
+        trial.seconds = time.perf_counter() - start
         self.trials.append(trial)
         self.clock.reserved = self.reserve(self.best)
         if self.on_trial is not None:

@@ -21,6 +21,8 @@ __all__ = ["MAX_ITER", "TOLERANCE", "Evaluator", "Trial", "smoothed"]
 
 #: Of the solver: a share of the objective. Tighter ones take twice as long for the same scores.
 TOLERANCE, MAX_ITER = 1e-2, 30
+#: More rows need more iterations as well: seconds grow with the number of rows to this power.
+GROWTH = 1.3
 Float = NDArray[np.float64]
 
 
@@ -44,8 +46,6 @@ class Trial:
         All of the trial.
     path : dict of float to float
         Strength → score.
-    fit_seconds : float
-        Of features and one fit on one split.
     proba : list of float64 array of shape (n_held_out, K)
         Of each split's held-out rows, at the best strength.
     """
@@ -59,13 +59,16 @@ class Trial:
     log_loss: float
     seconds: float = 0.0
     path: dict[float, float] = field(default_factory=dict)
-    fit_seconds: float = 0.0
     proba: list[Float] = field(default_factory=list)
 
     @property
     def key(self) -> tuple[float, float]:
         """Greater is better."""
         return self.score, -self.log_loss
+
+    def seconds_for(self, n_rows: int) -> float:
+        """A guess of what one fit from nothing will take on so many rows: about all the fits that led here."""
+        return self.seconds / self.n_splits * (n_rows / self.n_rows) ** GROWTH
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable."""

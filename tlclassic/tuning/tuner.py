@@ -165,12 +165,9 @@ class _Work:
 
     def _reserve(self, trial: Trial) -> float:
         """Seconds of the final fit, and of finalists where there are any."""
-        fit = self._fit_seconds(trial, self.problem.n)
+        fit = trial.seconds_for(self.problem.n)
         n_fits = 1 if self.finisher.max_size is None else FINALISTS + (0 if self.problem.n_dev else 1)
         return n_fits * (fit * (1 + COMPILE_SHARE) + COMPILE_SECONDS)
-
-    def _fit_seconds(self, trial: Trial, n_rows: int) -> float:
-        return trial.fit_seconds / trial.n_splits * n_rows / trial.n_rows
 
     # -- the end ------------------------------------------------------------------------------------------------------
 
@@ -201,7 +198,7 @@ class _Work:
             return ranked[0], None, None
         made: list[tuple[float, Trial, Any, Any]] = []
         for trial in _diverse(ranked):
-            if made and self._fit_seconds(trial, self.problem.n) > self.clock.budget - self.clock.elapsed:
+            if made and trial.seconds_for(self.problem.n) > self.clock.budget - self.clock.elapsed:
                 self.notes.append("not all finalists were compared as compiled: raise the time.")
                 break
             classifier = self.finisher.fit(trial, self._split.train)
@@ -217,7 +214,7 @@ class _Work:
         n = self.problem.n
         order = self._split.train if self.problem.n_dev else np.arange(n)
         left = max(self.clock.budget - self.clock.elapsed, 0.2 * self.clock.budget, 1.0)
-        needed = self._fit_seconds(trial, n)
+        needed = trial.seconds_for(n)
         if needed <= left:
             return np.asarray(order)
         n_rows = max(int(n * left / needed), trial.n_rows)
