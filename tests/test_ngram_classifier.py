@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+import tlclassic
 from tlclassic import NgramClassifier, NgramVectorizer, WordVectors
 from tlclassic.errors import InvalidParameterError
 from tlclassic.heads import ThresholdClassifier
@@ -322,3 +323,16 @@ def test_refuses_what_is_not_a_list_of_texts_when_it_predicts():
         model.predict("good film")
     with pytest.raises(InvalidParameterError, match=r"X\[0\] must be a string; got 5"):
         model.predict([5])
+
+
+def test_an_indicator_matrix_makes_a_multilabel_model(tmp_path):
+    texts = ["red apple", "green apple", "red car", "green car"] * 3
+    indicator = np.array([[1, 1], [0, 1], [1, 0], [0, 0]] * 3)
+    model = NgramClassifier(C=100.0).fit(texts, indicator, classes=["red", "fruit"])
+    assert model.multilabel_
+    assert model.predict(texts).tolist() == indicator.tolist()
+    tlclassic.save(model, tmp_path / "m.tlc")
+    assert tlclassic.load(tmp_path / "m.tlc").predict(texts).tolist() == indicator.tolist()
+    compiled = tlclassic.compile(model)
+    assert compiled.multilabel
+    assert compiled.predict(texts).tolist() == indicator.tolist()

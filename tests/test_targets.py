@@ -112,3 +112,18 @@ def test_weights_by_name():
         class_weights(targets, np.ones(2), {"x": 1})
     with pytest.raises(InvalidParameterError, match="class_weight must be"):
         class_weights(targets, np.ones(2), "auto")
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
+def test_a_matrix_of_the_integers_0_and_1_is_multilabel(dtype):
+    indicator = np.array([[1, 0, 1], [0, 0, 0]], dtype)
+    targets = read_targets(indicator)
+    assert targets.multilabel
+    assert targets.loss == "sigmoid"
+    assert targets.P.tolist() == [[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]]
+    assert read_targets(sparse.csr_matrix(indicator.astype("int64"))).multilabel
+
+
+def test_other_integer_matrices_are_refused():
+    with pytest.raises(InvalidParameterError, match="must be a float matrix; got dtype int64"):
+        read_targets(np.array([[2, 0], [0, 1]]))

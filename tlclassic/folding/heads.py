@@ -151,7 +151,7 @@ def _thresholds(model: Any, place: str) -> Linear:
 
 
 def _soft_label(model: Any, place: str) -> Linear:
-    multilabel = bool(model.multilabel)
+    multilabel = bool(model.multilabel_)
     sigmoid = multilabel or len(np.atleast_2d(model.coef_)) == 1
     return replace(_of_coefficients(model, "sigmoid" if sigmoid else "softmax"), multilabel=multilabel)
 
@@ -162,7 +162,7 @@ def _ngrams(model: Any, place: str) -> Linear:
     parts = [Part(coef, (("vectorizer", model.vectorizer_),), None if columns is None else np.asarray(columns))]
     if getattr(model, "embedding_", None) is not None:
         parts.append(Part(np.asarray(model.embedding_coef_, dtype=np.float64), (("embedding", model.embedding_),)))
-    multilabel = bool(model.multilabel)
+    multilabel = bool(model.multilabel_)
     link = "sigmoid" if multilabel or len(coef) == 1 else "softmax"
     intercept: NDArray[np.float64] = np.asarray(model.intercept_, dtype=np.float64).ravel()
     return Linear(tuple(parts), intercept, model.classes_, link, multilabel)

@@ -63,7 +63,8 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Share of L1, for ``"elasticnet"``.
     class_weight : dict, "balanced" or None
     multilabel : bool, default False
-        ``y`` is a matrix with one column a label: integers or booleans, or probabilities of each label by itself.
+        ``y`` is a matrix with one column a label, with the probability of each label by itself. A matrix of the integers
+        0 and 1 is taken so in any case.
     solver : {"auto", "newton", "adagrad"}
         To convergence over all texts at once; or ``epochs`` passes of stochastic steps, in bounded memory however many
         texts there are. "auto": the first where it takes no longer than about ten seconds.
@@ -80,6 +81,8 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes
     ----------
     classes_ : array of shape (C,)
+    multilabel_ : bool
+        Whether a text may have several labels.
     columns_ : int64 array of shape (m,)
         Columns of ``vectorizer_`` that have weights, ascending.
     coef_ : float64 array of shape (K, m)
@@ -185,11 +188,11 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             Names the text that is no string, the row of ``y`` that is no distribution, the parameter that is wrong.
         """
         check_parameters(self)
-        texts, targets, weights = self._read(X, y, sample_weight, classes)
+        texts, targets, weights = self._read(X, y, sample_weight, classes, self.multilabel)
         features = self._make_features()
         self._set(features, fit_texts(self, features, texts, targets, weights))
         self._stream: Streaming | None = None
-        self.classes_ = targets.classes
+        self.classes_, self.multilabel_ = targets.classes, targets.multilabel
         return self
 
     def _set(self, features: Features, fitted: Fitted) -> None:
@@ -228,7 +231,8 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_parameters(self)
         first = not self.__sklearn_is_fitted__()
         check_stream(self, classes)
-        texts, targets, weights = self._read(X, y, sample_weight, classes if first else self.classes_)
+        names, multilabel = (classes, self.multilabel) if first else (self.classes_, self.multilabel_)
+        texts, targets, weights = self._read(X, y, sample_weight, names, multilabel)
         P, rows = single_problem(targets, weights, self.class_weight)
         features = self._make_features() if first else self._features()
         if first:
@@ -241,7 +245,8 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         set_penalty(self, stream, stream.rows_seen + len(texts))
         learn(stream, features, texts, P, rows)
         self.vectorizer_, self.embedding_ = features.ngrams, features.embedding
-        self.classes_, self._stream, self._is_behind = targets.classes, stream, True
+        self.classes_, self.multilabel_ = targets.classes, targets.multilabel
+        self._stream, self._is_behind = stream, True
         self.n_iter_ = 1 if first else self.n_iter_ + 1
         return self
 
@@ -270,17 +275,17 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return Features(self.vectorizer_, self.embedding_, self.vectors_weight)
 
     def _read(
-        self, X: Any, y: Any, sample_weight: Any, classes: Any
+        self, X: Any, y: Any, sample_weight: Any, classes: Any, multilabel: bool
     ) -> tuple[Sequence[str], Targets, NDArray[np.float64]]:
         texts = check_texts(X)
         if not len(texts):
             raise InvalidParameterError("X must hold at least one text to fit on; got none.")
         if y is None:
             raise InvalidParameterError("NgramClassifier requires y to be passed, but the target y is None.")
-        targets = read_targets(y, classes=classes, multilabel=self.multilabel)
+        targets = read_targets(y, classes=classes, multilabel=multilabel)
         if len(targets.P) != len(texts):
             raise InvalidParameterError(f"X and y must have as many rows; got {len(texts)} and {len(targets.P)}.")
-        if len(targets.classes) < (1 if self.multilabel else 2):
+        if len(targets.classes) < (1 if targets.multilabel else 2):
             raise InvalidParameterError(
                 f"y must hold at least two classes to tell apart; got one class, {targets.classes.tolist()}."
             )
@@ -315,11 +320,11 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Logits of shape (n, K), or (n,) for two classes."""
         z = self._logits(X)
-        return z[:, 0] if z.shape[1] == 1 and not self.multilabel else z
+        return z[:, 0] if z.shape[1] == 1 and not self.multilabel_ else z
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities of shape (n, C)."""
-        return probabilities(self._logits(X), multilabel=self.multilabel)
+        return probabilities(self._logits(X), multilabel=self.multilabel_)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Logarithms of the probabilities."""
@@ -329,7 +334,7 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def predict(self, X: Any) -> NDArray[Any]:
         """The likeliest class of each text; with ``multilabel`` the int64 indicator of labels above one half."""
         z = self._logits(X)
-        if self.multilabel:
+        if self.multilabel_:
             return (z > 0.0).astype(np.int64)
         chosen = (z[:, 0] > 0.0).astype(np.int64) if z.shape[1] == 1 else z.argmax(axis=1)
         labels: NDArray[Any] = self.classes_[chosen]

@@ -44,7 +44,12 @@ def to_state(model: NgramClassifier, include_vectors: bool) -> tuple[dict[str, A
         facts, blocks = model.vectorizer_.to_state()
         arrays.update({f"ngrams/{name}": array for name, array in blocks.items()})
         arrays |= {"columns": model.columns_, "coef": model.coef_, "intercept": model.intercept_}
-        metadata["fitted"] = {"classes": _encode_labels(model.classes_), "ngrams": facts, "n_iter": int(model.n_iter_)}
+        metadata["fitted"] = {
+            "classes": _encode_labels(model.classes_),
+            "multilabel": bool(model.multilabel_),
+            "ngrams": facts,
+            "n_iter": int(model.n_iter_),
+        }
     if vars(model).get("embedding_") is not None:
         metadata |= _encode_embedding(model, include_vectors, arrays)
     elif isinstance(model.vectors, WordVectors):
@@ -87,6 +92,7 @@ def from_state(
 def _decode_fitted(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     return {
         "classes_": _decode_labels(facts["classes"]),
+        "multilabel_": bool(facts["multilabel"]),
         "vectorizer_": NgramVectorizer.from_state(facts["ngrams"], _below(arrays, "ngrams/")),
         "embedding_": None,
         "n_iter_": int(facts["n_iter"]),
@@ -103,7 +109,7 @@ def _check(model: NgramClassifier, fitted: dict[str, Any]) -> None:
     """Raise unless the parts fit together."""
     columns, coef, intercept = fitted["_columns"], fitted["_coef"], fitted["_intercept"]
     n_classes, n_columns = len(fitted["classes_"]), fitted["vectorizer_"].n_features_out_
-    outputs = 1 if n_classes == 2 and not model.multilabel else n_classes
+    outputs = 1 if n_classes == 2 and not fitted["multilabel_"] else n_classes
     if coef.shape != (outputs, len(columns)) or intercept.shape != (outputs,):
         raise CorruptArtifactError(f"the saved NgramClassifier's coefficients have shape {coef.shape}, which does not "
                                    f"fit its {n_classes} classes and {len(columns)} columns.")  # fmt: skip

@@ -41,7 +41,8 @@ class SoftLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
     class_weight : dict, "balanced" or None
         Weights of the classes' terms of the loss; "balanced" counts expected rows, ``P.sum(axis=0)``.
     multilabel : bool
-        ``y`` is a matrix with one column a label: integers or booleans, or probabilities of each label by itself.
+        ``y`` is a matrix with one column a label, with the probability of each label by itself. A matrix of the integers
+        0 and 1 is taken so in any case.
     solver : {"newton", "adagrad"}
         To convergence over all rows at once, or ``epochs`` passes of stochastic steps.
     max_iter : int
@@ -59,6 +60,8 @@ class SoftLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
     Attributes
     ----------
     classes_ : array of shape (C,)
+    multilabel_ : bool
+        Whether a row may have several labels.
     coef_ : float64 array of shape (K, F)
         K is 1 for two classes, C otherwise.
     intercept_ : float64 array of shape (K,)
@@ -160,7 +163,7 @@ class SoftLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
             threads=self.threads,
             random_state=int(check_random_state(self.random_state).randint(2**31 - 1)),
         )
-        self.classes_ = targets.classes
+        self.classes_, self.multilabel_ = targets.classes, targets.multilabel
         self.coef_, self.intercept_ = solution.coef, solution.intercept
         self.n_iter_, self.objective_ = solution.n_iter, solution.objective
         return self
@@ -190,7 +193,7 @@ class SoftLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
         problems = weighted_outputs(targets, weights, self.class_weight)
         if len(problems) > 1:
             raise InvalidParameterError("partial_fit takes no class_weight with multilabel=True; use sample_weight.")
-        self.classes_ = targets.classes
+        self.classes_, self.multilabel_ = targets.classes, targets.multilabel
         model = self._resumed(X.shape, targets)
         values, indices, indptr = as_csr(sp.csr_matrix(X))
         model.step(indices, indptr, values.astype(np.float32, copy=False), problems[0][0], problems[0][1])
@@ -233,12 +236,13 @@ class SoftLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
             raise InvalidParameterError("This classifier requires y to be passed, but the target y is None.")
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=reset)
         y = y if sp.issparse(y) else np.asarray(y)
-        if not self.multilabel and (y.ndim < 2 or y.shape[1] < 2):
+        multilabel = self.multilabel or (not reset and self.multilabel_)
+        if not multilabel and (y.ndim < 2 or y.shape[1] < 2):
             y = column_or_1d(y, warn=True)
-        targets = read_targets(y, classes=classes, multilabel=self.multilabel)
+        targets = read_targets(y, classes=classes, multilabel=multilabel)
         if len(targets.P) != X.shape[0]:
             raise InvalidParameterError(f"X and y must have as many rows; got {X.shape[0]} and {len(targets.P)}.")
-        if len(targets.classes) < (1 if self.multilabel else 2):
+        if len(targets.classes) < (1 if targets.multilabel else 2):
             raise InvalidParameterError(
                 f"y must hold at least two classes to tell apart; got one class, {targets.classes.tolist()}."
             )
@@ -250,7 +254,7 @@ class SoftLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Logits of shape (n, K), or (n,) for two classes."""
         z = self._logits(X)
-        return z[:, 0] if z.shape[1] == 1 and not self.multilabel else z
+        return z[:, 0] if z.shape[1] == 1 and not self.multilabel_ else z
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
@@ -259,7 +263,7 @@ class SoftLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities of shape (n, C)."""
-        return probabilities(self._logits(X), multilabel=self.multilabel)
+        return probabilities(self._logits(X), multilabel=self.multilabel_)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Logarithms of the probabilities."""
@@ -269,7 +273,7 @@ class SoftLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
     def predict(self, X: Any) -> NDArray[Any]:
         """The likeliest class of each row; with ``multilabel`` the int64 indicator of labels above one half."""
         z = self._logits(X)
-        if self.multilabel:
+        if self.multilabel_:
             return (z > 0.0).astype(np.int64)
         chosen = (z[:, 0] > 0.0).astype(np.int64) if z.shape[1] == 1 else z.argmax(axis=1)
         labels: NDArray[Any] = self.classes_[chosen]

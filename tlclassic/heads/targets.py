@@ -53,7 +53,7 @@ def read_targets(y: Any, *, classes: Sequence[Any] | NDArray[Any] | None = None,
     ----------
     y : array of shape (n,) or (n, C)
         One label a row, of any type that sorts; or a matrix of floats: row i holds the probabilities of the classes.
-        With ``multilabel`` a matrix with entries in 0..1, integers or booleans being hard labels.
+        With ``multilabel`` a matrix with entries in 0..1. A matrix of the integers 0 and 1 is multi-label anyhow.
     classes : sequence, optional
         Names of the columns of a matrix (default 0..C-1); or the labels that may occur.
     multilabel : bool
@@ -111,6 +111,14 @@ def _from_labels(y: NDArray[Any], classes: Any) -> Targets:
     P = np.zeros((len(y), len(names)))
     P[np.arange(len(y)), np.array([places[label] for label in present.tolist()], np.int64)[codes]] = 1.0
     return Targets(names, P, False)
+
+
+def _is_indicator(y: Any) -> bool:
+    """Whether ``y`` is a matrix of the integers (or booleans) 0 and 1, as scikit-learn has several labels a row."""
+    if y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind not in "iub":
+        return False
+    entries = np.asarray(y.data) if isinstance(y, (sp.spmatrix, sp.sparray)) else y
+    return bool(np.isin(entries, (0, 1)).all())
 
 
 def _from_matrix(y: Any, classes: Any, multilabel: bool) -> Targets:

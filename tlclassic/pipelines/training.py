@@ -213,6 +213,7 @@ def _ngram_classifier(options: FeatureOptions, class_weight: str | None, multila
     return NgramClassifier(
         word_ngrams=(1, 2) if "ngrams" in options.features else None,
         char_ngrams=(3, 5) if "ngrams-char" in options.features else None,
+        nb=True,
         class_weight=class_weight,
         multilabel=multilabel,
         **vectors,
