@@ -68,7 +68,7 @@ class Trial:
 
     def seconds_for(self, n_rows: int) -> float:
         """A guess of what one fit from nothing will take on so many rows: about all the fits that led here."""
-        return self.seconds / self.n_splits * (n_rows / self.n_rows) ** GROWTH
+        return float(self.seconds / self.n_splits * (n_rows / self.n_rows) ** GROWTH)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable."""
