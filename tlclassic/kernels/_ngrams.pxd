@@ -1,6 +1,6 @@
 """The n-grams of a text for other kernels: inline C, see ngrams.h. No lock of the interpreter is needed."""
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 
 cdef extern from "ngrams.h" nogil:
@@ -20,5 +20,8 @@ cdef extern from "ngrams.h" nogil:
         size_t n_word, n_chars
         void *unicode
         void (*free_unicode)(void *) noexcept nogil
-    int tlc_ngrams(const tlc_options *options, const tlc_text *text, tlc_scratch *scratch)
+    int tlc_ngrams(
+        const tlc_options *options, const tlc_text *texts, size_t n, tlc_scratch *scratch, int64_t *word_ends,
+        int64_t *char_ends
+    )
     void tlc_scratch_free(tlc_scratch *scratch)

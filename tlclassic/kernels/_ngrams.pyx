@@ -366,11 +366,7 @@ cdef class Ngrams:
             for i in range(n):
                 open_text(texts[i], &views[i])
             with nogil:
-                for i in range(n):
-                    failed = tlc_ngrams(options, &views[i], s)
-                    if failed:
-                        break
-                    word[i + 1], chars[i + 1] = s.n_word, s.n_chars
+                failed = tlc_ngrams(options, views, n, s, word + 1, chars + 1)
         finally:
             free(views)
         if failed:

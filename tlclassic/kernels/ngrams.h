@@ -1,9 +1,10 @@
-/* From a text to the buckets of its n-grams. The plain twin, _ngrams_plain.py, says exactly what they are.
+/* From texts to the buckets of their n-grams. The plain twin, _ngrams_plain.py, says exactly what they are.
  *
- * A text is worked on in pieces that end before a space (or an ideograph). First step: the piece's folded bytes and
- * masks of their classes (classify.h; what is not ASCII is decoded by _ngrams.pyx, found by name when first needed).
- * Second step: the masks give the bounds of tokens, tokens give hashes, hashes give buckets. The scratch memory is that
- * of one piece, besides the buckets. Needs Python.h, but no lock of the interpreter.
+ * Texts, or pieces of long ones that end before a space (or an ideograph), are put into a stream, each from a new block of
+ * 64 bytes on. First step: a text's folded bytes and masks of their classes (classify.h; what is not ASCII is decoded by
+ * _ngrams.pyx, found by name when first needed). Second step, for the whole stream, so that short texts cost no more than
+ * long ones: the masks give the bounds of tokens, tokens give hashes, hashes give buckets (ngrams_hash.h). The scratch
+ * memory is that of one stream, besides the buckets. Needs Python.h, but no lock of the interpreter.
  */
 #ifndef TLCLASSIC_NGRAMS_H
 #define TLCLASSIC_NGRAMS_H
@@ -13,17 +14,12 @@
 #include <string.h>
 
 #include "classify.h"
+#include "ngrams_hash.h"
 
 enum { TLC_UTF8 = 0, TLC_UCS1 = 1, TLC_UCS2 = 2, TLC_UCS4 = 4, TLC_ASCII = 8 };
-enum { TLC_MAX_WORDS = 8, TLC_MAX_CHARS = 32, TLC_PIECE = 8192, TLC_SLACK = 192 };
+enum { TLC_MAX_WORDS = 8, TLC_MAX_CHARS = 32, TLC_PIECE = 8192, TLC_SEGMENTS = 256, TLC_SLACK = 256 };
 /* Words of more characters are cut, so that places in a piece fit 32 bits. */
 enum { TLC_LONGEST = 1 << 28 };
-
-#define TLC_SEED_WORD 0x9AE16A3B2F90404FULL
-#define TLC_SEED_CHARS 0xC949D7C7509E6557ULL
-#define TLC_BYTES 0x9E3779B97F4A7C15ULL
-#define TLC_ORDER 0xD6E8FEB86659FD93ULL
-#define TLC_BUCKET 0xFF51AFD7ED558CCDULL
 
 typedef struct {
     int word_lo, word_hi; /* 0, 0: none */
@@ -42,11 +38,16 @@ typedef struct {
 typedef struct {
     uint32_t *word, *chars; /* buckets */
     size_t n_word, n_chars, word_room, chars_room;
-    /* The piece: n bytes, their flags (where it is not ASCII), masks, bounds of tokens. */
+    /* The stream: n bytes, their flags (where not ASCII), masks, bits where tokens start and end, those places. */
     uint8_t *memory, *bytes, *flags;
     tlc_masks *masks;
+    uint64_t *first, *last;
     uint32_t *starts, *ends;
+    uint8_t *fresh;   /* tokens that are the first of their text */
+    uint32_t *before; /* tokens before each block */
     size_t n, room;
+    uint32_t segments[TLC_SEGMENTS + 2]; /* a text or a piece of one: its first block, and where the last one ends */
+    size_t n_segments;
     /* n-grams that end at the last token. */
     uint64_t running[TLC_MAX_WORDS];
     int n_running;
@@ -54,11 +55,12 @@ typedef struct {
     void (*free_unicode)(void *);
 } tlc_scratch;
 
-/* Fills bytes, flags and n from units start..stop of a text; 0, or -1 without memory. */
+/* Adds bytes and flags of units start..stop of a text at n, which then is their end; 0, or -1 without memory. */
 typedef int (*tlc_decoder)(const tlc_options *, const tlc_text *, size_t start, size_t stop, tlc_scratch *);
 
 static inline void tlc_scratch_free(tlc_scratch *s) {
-    free(s->word), free(s->chars), free(s->memory), free(s->flags), free(s->masks), free(s->starts), free(s->ends);
+    free(s->word), free(s->chars), free(s->memory), free(s->flags), free(s->masks), free(s->first), free(s->last);
+    free(s->starts), free(s->ends), free(s->fresh), free(s->before);
     if (s->free_unicode) s->free_unicode(s->unicode);
     memset(s, 0, sizeof *s);
 }
@@ -74,14 +76,16 @@ static inline int tlc_resize(void *array, size_t bytes) {
     return 0;
 }
 
-/* Room for a piece of n bytes. */
-static inline int tlc_piece_room(tlc_scratch *s, size_t n) {
-    if (n <= s->room) return 0;
-    const size_t room = n < 448 ? 448 : n + n / 4, full = (room + TLC_SLACK) / 64 * 64 + 64;
+/* Room for a stream of n bytes. */
+static inline int tlc_stream_room(tlc_scratch *s, size_t n) {
+    if (s->room && n <= s->room) return 0;
+    const size_t room = n < 448 ? 448 : n + n / 2, full = (room + TLC_SLACK) / 64 * 64 + 64, blocks = full / 64 + 1;
     if (tlc_resize(&s->memory, full + 8)) return -1;
     s->bytes = s->memory + 8; /* room for a mark in front of the first word */
-    if (tlc_resize(&s->flags, full) || tlc_resize(&s->masks, full / 64 * sizeof(tlc_masks)) ||
-        tlc_resize(&s->starts, full * sizeof(uint32_t)) || tlc_resize(&s->ends, full * sizeof(uint32_t)))
+    if (tlc_resize(&s->flags, full) || tlc_resize(&s->masks, blocks * sizeof(tlc_masks)) ||
+        tlc_resize(&s->first, blocks * 8) || tlc_resize(&s->last, blocks * 8) || tlc_resize(&s->fresh, full) ||
+        tlc_resize(&s->starts, full * sizeof(uint32_t)) || tlc_resize(&s->ends, full * sizeof(uint32_t)) ||
+        tlc_resize(&s->before, blocks * sizeof(uint32_t)))
         return -1;
     s->room = room;
     return 0;
@@ -95,66 +99,13 @@ static inline int tlc_bucket_room(uint32_t **buckets, size_t *room, size_t n) {
     return 0;
 }
 
-/* --- hashes -------------------------------------------------------------------------------------------------------- */
-
-static inline uint64_t tlc_load8(const uint8_t *p) {
-    uint64_t x;
-    memcpy(&x, p, 8);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    x = __builtin_bswap64(x);
-#endif
-    return x;
-}
-
-static inline uint64_t tlc_fold(uint64_t x) { return x ^ x >> 32; }
-
-/* The lowest n bytes, of 8 at the most. */
-static inline uint64_t tlc_below(size_t n) { return n >= 8 ? ~0ULL : (1ULL << 8 * n) - 1; }
-
-/* The hash of n bytes, behind which 16 more can be read. */
-static inline __attribute__((always_inline)) uint64_t tlc_hash(const uint8_t *p, size_t n, uint64_t seed) {
-    static const uint64_t low[17] = {
-        0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF, ~0ULL, ~0ULL, ~0ULL,
-        ~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL, ~0ULL};
-    uint64_t h = seed;
-    while (n > 16) {
-        h = tlc_fold((h ^ tlc_load8(p)) * TLC_BYTES);
-        p += 8, n -= 8;
-    }
-    h = tlc_fold((h ^ (tlc_load8(p) & low[n])) * TLC_BYTES);
-    /* Both ways are computed: whether a word is longer than 8 bytes cannot be predicted. */
-    const uint64_t longer = tlc_fold((h ^ (tlc_load8(p + 8) & low[n > 8 ? n - 8 : 0])) * TLC_BYTES);
-    return n > 8 ? longer : h;
-}
-
-static inline uint32_t tlc_bucket(uint64_t g, int shift) { return (uint32_t)(g * TLC_BUCKET >> shift); }
-
 /* --- second step: from masks to buckets ---------------------------------------------------------------------------- */
 
-/* Without -mpopcnt, compilers call a function for their own. */
-static inline size_t tlc_popcount(uint64_t x) {
-    x -= x >> 1 & 0x5555555555555555ULL;
-    x = (x & 0x3333333333333333ULL) + (x >> 2 & 0x3333333333333333ULL);
-    return (size_t)(((x + (x >> 4)) & 0x0F0F0F0F0F0F0F0FULL) * 0x0101010101010101ULL >> 56);
-}
-
-static inline uint32_t *tlc_positions(uint64_t mask, uint32_t base, uint32_t *to) {
-    uint32_t *const end = to + tlc_popcount(mask);
-    while (to < end) {
-        for (int k = 0; k < 4; k++) {
-            to[k] = base + (uint32_t)__builtin_ctzll(mask | 1ULL << 63);
-            mask &= mask - 1;
-        }
-        to += 4;
-    }
-    return end;
-}
-
-/* Bounds of the tokens of the piece; returns how many. */
-static inline size_t tlc_tokens(const tlc_scratch *s, int keep_punctuation) {
+/* Bounds of the tokens of the stream. */
+static inline void tlc_tokens(tlc_scratch *s, int keep_punctuation) {
     const size_t blocks = s->n / 64 + 1;
+    const tlc_level *const level = tlc_choose();
     uint64_t word_before = 0, raw_before = 0, mark_before = 0;
-    uint32_t *starts = s->starts, *ends = s->ends;
     for (size_t b = 0; b < blocks; b++) {
         const tlc_masks m = s->masks[b];
         uint64_t word = m.word, mark = m.punctuation;
@@ -167,37 +118,42 @@ static inline size_t tlc_tokens(const tlc_scratch *s, int keep_punctuation) {
         }
         if (!keep_punctuation) mark = 0;
         const uint64_t edges = (word ^ (word << 1 | word_before)) | (mark ^ (mark << 1 | mark_before)) | m.first;
-        starts = tlc_positions(edges & (word | mark), (uint32_t)(64 * b), starts);
-        ends = tlc_positions(edges & (word << 1 | word_before | mark << 1 | mark_before), (uint32_t)(64 * b), ends);
+        s->first[b] = edges & (word | mark);
+        s->last[b] = edges & (word << 1 | word_before | mark << 1 | mark_before);
         raw_before = m.word >> 63, word_before = word >> 63, mark_before = mark >> 63;
     }
-    return (size_t)(starts - s->starts);
+    level->places(s->first, blocks, s->starts, s->before);
+    level->places(s->last, blocks, s->ends, NULL);
 }
 
-static inline void tlc_words_12(const tlc_options *o, tlc_scratch *s, size_t n) {
-    const int shift = 64 - o->bits;
-    uint32_t *to = s->word + s->n_word;
-    size_t i = 0;
-    if (n && !s->n_running) {
-        s->running[0] = tlc_hash(s->bytes + s->starts[0], s->ends[0] - s->starts[0], TLC_SEED_WORD);
-        *to++ = tlc_bucket(s->running[0], shift);
-        s->n_running = 1, i = 1;
+/* Words and pairs of all segments. Made as if the stream were one text; then the pairs across segments are left out. */
+static inline void tlc_words_12(const tlc_options *o, tlc_scratch *s, int64_t *ends) {
+    const size_t n = s->before[s->n / 64 + 1];
+    const int carried = s->n_running > 0;
+    uint32_t *const from = s->word + s->n_word, *to = from;
+    tlc_choose()->pairs(s->bytes, s->starts, s->ends, n, 64 - o->bits, &s->running[0], from);
+    memset(s->fresh, 0, n + 1);
+    size_t at = s->n_word;
+    for (size_t k = 0; k < s->n_segments; k++) {
+        const size_t begin = s->before[s->segments[k]], end = s->before[s->segments[k + 1]];
+        const int fresh = begin < end && (k || !carried);
+        s->fresh[begin] |= (uint8_t)fresh;
+        at += 2 * (end - begin) - (size_t)fresh;
+        ends[k] = (int64_t)at;
     }
-    uint64_t before = s->running[0];
-    for (; i < n; i++) {
-        const uint64_t h = tlc_hash(s->bytes + s->starts[i], s->ends[i] - s->starts[i], TLC_SEED_WORD);
-        to[0] = tlc_bucket(h, shift);
-        to[1] = tlc_bucket(tlc_fold(before * TLC_ORDER + h), shift);
-        before = h, to += 2;
-    }
-    s->running[0] = before;
-    s->n_word = (size_t)(to - s->word);
-}
-
-static inline void tlc_words_any(const tlc_options *o, tlc_scratch *s, size_t n) {
-    const int shift = 64 - o->bits;
-    uint32_t *to = s->word + s->n_word;
     for (size_t i = 0; i < n; i++) {
+        memmove(to, from + 2 * i, 2 * sizeof *to);
+        to += 2 - s->fresh[i];
+    }
+    const size_t k = s->n_segments - 1;
+    s->n_running = s->before[s->segments[k]] < n || (k == 0 && carried);
+    s->n_word = at;
+}
+
+static inline void tlc_words_any(const tlc_options *o, tlc_scratch *s, size_t begin, size_t end) {
+    const int shift = 64 - o->bits;
+    uint32_t *to = s->word + s->n_word;
+    for (size_t i = begin; i < end; i++) {
         const uint64_t h = tlc_hash(s->bytes + s->starts[i], s->ends[i] - s->starts[i], TLC_SEED_WORD);
         if (s->n_running < o->word_hi) s->n_running++;
         for (int k = s->n_running - 1; k > 0; k--) s->running[k] = tlc_fold(s->running[k - 1] * TLC_ORDER + h);
@@ -207,11 +163,18 @@ static inline void tlc_words_any(const tlc_options *o, tlc_scratch *s, size_t n)
     s->n_word = (size_t)(to - s->word);
 }
 
-static inline int tlc_words(const tlc_options *o, tlc_scratch *s, size_t n) {
-    const size_t orders = (size_t)(o->word_hi - o->word_lo + 1);
-    if (tlc_bucket_room(&s->word, &s->word_room, s->n_word + n * orders + 2)) return -1;
-    if (o->word_lo == 1 && o->word_hi == 2) tlc_words_12(o, s, n);
-    else tlc_words_any(o, s, n);
+static inline int tlc_words(const tlc_options *o, tlc_scratch *s, int64_t *ends) {
+    const size_t orders = (size_t)(o->word_hi - o->word_lo + 1), n = s->before[s->n / 64 + 1];
+    if (tlc_bucket_room(&s->word, &s->word_room, s->n_word + n * orders + 16)) return -1;
+    if (o->word_lo == 1 && o->word_hi == 2) {
+        tlc_words_12(o, s, ends);
+        return 0;
+    }
+    for (size_t k = 0; k < s->n_segments; k++) {
+        if (k) s->n_running = 0;
+        tlc_words_any(o, s, s->before[s->segments[k]], s->before[s->segments[k + 1]]);
+        ends[k] = (int64_t)s->n_word;
+    }
     return 0;
 }
 
@@ -246,11 +209,11 @@ static inline uint32_t *tlc_long_chars(const tlc_options *o, const uint8_t *p, s
     return to;
 }
 
-/* <word> is written over the piece: its neighbours are put back. */
-static inline int tlc_chars(const tlc_options *o, tlc_scratch *s, size_t n) {
+/* <word> is written over the stream: its neighbours are put back. */
+static inline int tlc_chars(const tlc_options *o, tlc_scratch *s, size_t begin, size_t stop) {
     const size_t orders = (size_t)(o->char_hi - o->char_lo + 1);
     uint8_t *const bytes = s->bytes;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = begin; i < stop; i++) {
         const size_t start = s->starts[i], end = s->ends[i], size = end - start + 2;
         if (tlc_bucket_room(&s->chars, &s->chars_room, s->n_chars + size * orders)) return -1;
         uint8_t *const p = bytes + start - 1;
@@ -308,39 +271,70 @@ static size_t tlc_piece_end(const tlc_text *t, size_t start) {
     return t->n;
 }
 
-/* First step for units start..stop; the text itself is never read past its end. */
-static inline int tlc_open_piece(const tlc_options *o, const tlc_text *t, size_t start, size_t stop, tlc_scratch *s) {
-    const size_t n = stop - start, whole = n / 64;
+/* First step for units start..stop, a segment of its own behind what the stream holds; the text itself is never read
+ * past its end. */
+static inline int tlc_append(const tlc_options *o, const tlc_text *t, size_t start, size_t stop, tlc_scratch *s) {
     const tlc_level *const level = tlc_choose();
+    const size_t at = s->n, n = stop - start;
     int other = t->kind != TLC_ASCII && t->kind != TLC_UTF8;
-    if (tlc_piece_room(s, n)) return -1;
+    if (tlc_stream_room(s, at + n)) return -1;
     if (!other) {
-        const uint8_t *from = (const uint8_t *)t->data + start;
-        uint8_t last[64] = {0};
-        if (n % 64) memcpy(last, from + 64 * whole, n % 64);
-        other = level->classify(from, whole, o->fold, s->bytes, s->masks);
-        other |= level->classify(last, 1, o->fold, s->bytes + 64 * whole, s->masks + whole);
-        s->n = n;
+        other = level->classify((const uint8_t *)t->data + start, n, o->fold, s->bytes + at, s->masks + at / 64);
+        s->n = at + n;
     }
     if (other) {
         const tlc_decoder decode = tlc_find_decoder();
+        s->n = at;
         if (!decode || decode(o, t, start, stop, s)) return -1;
         memset(s->flags + s->n, 0, 64);
-        level->gather(s->flags, s->n / 64 + 1, s->masks);
+        level->gather(s->flags + at, (s->n - at) / 64 + 1, s->masks + at / 64);
     }
+    s->n = (s->n + 63) / 64 * 64;
+    s->masks[at / 64].first |= 1;
+    s->segments[++s->n_segments] = (uint32_t)(s->n / 64);
     return 0;
 }
 
-/* Appends the buckets of a text; 0, or -1 without memory. */
-static int tlc_ngrams(const tlc_options *o, const tlc_text *t, tlc_scratch *s) {
-    s->n_running = 0;
-    for (size_t start = 0, stop; start < t->n; start = stop) {
-        stop = tlc_piece_end(t, start);
-        if (tlc_open_piece(o, t, start, stop, s)) return -1;
-        if (o->word_hi && tlc_words(o, s, tlc_tokens(s, o->keep_punctuation))) return -1;
-        if (o->char_hi && tlc_chars(o, s, tlc_tokens(s, 0))) return -1;
+/* Second step for all that the stream holds; where the buckets of each segment end. */
+static inline int tlc_flush(const tlc_options *o, tlc_scratch *s, int64_t *word_ends, int64_t *char_ends) {
+    if (!s->n_segments) return 0;
+    s->masks[s->n / 64] = (tlc_masks){0, 0, 0, 1};
+    if (o->word_hi) {
+        tlc_tokens(s, o->keep_punctuation);
+        if (tlc_words(o, s, word_ends)) return -1;
     }
+    if (o->char_hi) {
+        if (!o->word_hi || o->keep_punctuation) tlc_tokens(s, 0);
+        for (size_t k = 0; k < s->n_segments; k++) {
+            if (tlc_chars(o, s, s->before[s->segments[k]], s->before[s->segments[k + 1]])) return -1;
+            char_ends[k] = (int64_t)s->n_chars;
+        }
+    }
+    s->n = s->n_segments = 0;
     return 0;
+}
+
+/* Appends the buckets of texts, and writes where those of each one end; 0, or -1 without memory. */
+static int tlc_ngrams(
+    const tlc_options *o, const tlc_text *texts, size_t n, tlc_scratch *s, int64_t *word_ends, int64_t *char_ends
+) {
+    size_t begin = 0; /* the text of the stream's first segment */
+    s->n = s->n_segments = 0;
+    s->n_running = 0;
+    for (size_t i = 0; i < n; i++) {
+        const tlc_text *const t = &texts[i];
+        size_t start = 0;
+        do {
+            const size_t stop = tlc_piece_end(t, start);
+            if (tlc_append(o, t, start, stop, s)) return -1;
+            start = stop;
+            if (s->n < TLC_PIECE && s->n_segments < TLC_SEGMENTS && start == t->n) break;
+            if (tlc_flush(o, s, word_ends + begin, char_ends + begin)) return -1;
+            begin = i;
+        } while (start < t->n);
+        if (!s->n_segments) begin = i + 1, s->n_running = 0;
+    }
+    return tlc_flush(o, s, word_ends + begin, char_ends + begin);
 }
 
 #endif

@@ -78,7 +78,7 @@ static int tlc_put_slow(
 ) {
     const uint8_t *p;
     size_t n;
-    if (u->normalise(u, t, i, j, fold, &p, &n) || tlc_piece_room(s, at->n + n + 4 * (stop - j) + 8)) return -1;
+    if (u->normalise(u, t, i, j, fold, &p, &n) || tlc_stream_room(s, at->n + n + 4 * (stop - j) + 8)) return -1;
     for (const uint8_t *end = p + n; p < end;) {
         uint32_t c = p[0];
         const size_t size = tlc_char_size(p[0]);
@@ -99,10 +99,10 @@ static inline __attribute__((always_inline)) int tlc_decode_units(
     tlc_unicode *u, const tlc_text *t, size_t start, size_t stop, int kind, int fold, tlc_scratch *s
 ) {
     tlc_text view = {t->data, t->n, kind};
-    tlc_place at = {0, 0, 0}, before = at; /* before: in front of the last character that is no soft mark */
+    tlc_place at = {s->n, 0, 0}, before = at; /* before: in front of the last character that is no soft mark */
     size_t last = start;
     int soft = 0;
-    if (tlc_piece_room(s, 4 * (stop - start) + 8)) return -1;
+    if (tlc_stream_room(s, at.n + 4 * (stop - start) + 8)) return -1;
     for (size_t i = start; i < stop;) {
         const uint32_t c = tlc_unit(&view, i);
         const uint32_t entry = kind == TLC_UCS1 || c < 0x10000 ? u->basic[c] : u->beyond(c);

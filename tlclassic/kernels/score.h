@@ -361,26 +361,26 @@ static int tlc_add_counted(const tlc_family *f, const uint32_t *buckets, size_t 
 
 /* Texts of a group: text i has buckets[ends[i]] to buckets[ends[i + 1]]. Adds to logits, k a text. */
 static int tlc_add_group(
-    const tlc_family *f, const uint32_t *buckets, const size_t *ends, size_t n, tlc_scorer *s, double *logits
+    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, tlc_scorer *s, double *logits
 ) {
     const size_t k = (size_t)f->table.k;
     size_t *row_ends = s->row_ends, at = 0;
     if (f->counts != TLC_COUNT || f->norm == TLC_L2) {
         for (size_t i = 0; i < n; i++)
-            if (tlc_add_counted(f, buckets + ends[i], ends[i + 1] - ends[i], s, logits + i * k)) return -1;
+            if (tlc_add_counted(f, buckets + ends[i], (size_t)(ends[i + 1] - ends[i]), s, logits + i * k)) return -1;
         return 0;
     }
-    if (tlc_rows_room(s, ends[n])) return -1;
+    if (tlc_rows_room(s, (size_t)ends[n])) return -1;
     row_ends[0] = 0;
     for (size_t i = 0; i < n; i++) {
-        at += tlc_rows_of(f, buckets + ends[i], ends[i + 1] - ends[i], s->rows + at);
+        at += tlc_rows_of(f, buckets + ends[i], (size_t)(ends[i + 1] - ends[i]), s->rows + at);
         row_ends[i + 1] = at;
     }
     memset(s->rows + at, 0, TLC_AHEAD * sizeof *s->rows);
     for (size_t i = 0; i < n; i++) {
         if (row_ends[i] == row_ends[i + 1]) continue;
         tlc_sum_rows(&f->table, s->rows + row_ends[i], row_ends[i + 1] - row_ends[i], s);
-        const double divisor = tlc_divisor(f->norm, ends[i + 1] - ends[i], 0);
+        const double divisor = tlc_divisor(f->norm, (size_t)(ends[i + 1] - ends[i]), 0);
         for (size_t c = 0; c < k; c++) logits[i * k + c] += s->sums[c] / divisor;
     }
     return 0;
@@ -407,7 +407,7 @@ typedef struct {
     tlc_scratch ngrams;
     tlc_scorer scorer;
     double *logits; /* of a group */
-    size_t word_ends[TLC_GROUP + 1], char_ends[TLC_GROUP + 1];
+    int64_t word_ends[TLC_GROUP + 1], char_ends[TLC_GROUP + 1]; /* the first is 0 */
 } tlc_work;
 
 static int tlc_work_init(tlc_work *w, int64_t k) {
@@ -424,10 +424,7 @@ static void tlc_work_free(tlc_work *w) {
 
 static int tlc_add_scan(const tlc_scan *scan, const tlc_text *texts, size_t n, double *out, tlc_work *w) {
     w->ngrams.n_word = w->ngrams.n_chars = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (tlc_ngrams(&scan->options, &texts[i], &w->ngrams)) return -1;
-        w->word_ends[i + 1] = w->ngrams.n_word, w->char_ends[i + 1] = w->ngrams.n_chars;
-    }
+    if (tlc_ngrams(&scan->options, texts, n, &w->ngrams, w->word_ends + 1, w->char_ends + 1)) return -1;
     if (scan->words && tlc_add_group(scan->words, w->ngrams.word, w->word_ends, n, &w->scorer, out)) return -1;
     if (scan->chars && tlc_add_group(scan->chars, w->ngrams.chars, w->char_ends, n, &w->scorer, out)) return -1;
     return 0;
