@@ -76,7 +76,7 @@ def test_soft_indicators_need_not_sum_to_one():
         ([[0.5, 0.5], [np.nan, 0.2]], {}, r"between 0 and 1; row 1 is \[nan, 0\.2\]"),
         ([[1.5, -0.5]], {}, r"between 0 and 1; row 0 is \[1\.5, -0\.5\].*logits"),
         ([[np.inf, 0.0]], {}, "between 0 and 1; row 0"),
-        ([[1, 0], [0, 1]], {}, r"must be a float matrix; got dtype int64\..*multilabel=True"),
+        ([[1, 0], [0, 2]], {}, r"must be a float matrix; got dtype int64\..*multilabel=True"),
         ([[0.5, 0.5]], {"classes": ["a", "b", "c"]}, "classes must name the 2 columns of y; got 3 names"),
         ([[0.5, 0.5]], {"classes": ["a", "a"]}, "classes must be a list of different labels"),
         ([[2, 0]], {"multilabel": True}, r"between 0 and 1; row 0 is \[2, 0\]"),

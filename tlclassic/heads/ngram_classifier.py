@@ -63,8 +63,8 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Share of L1, for ``"elasticnet"``.
     class_weight : dict, "balanced" or None
     multilabel : bool, default False
-        ``y`` is a matrix with one column a label, with the probability of each label by itself. A matrix of the integers
-        0 and 1 is taken so in any case.
+        ``y`` is a matrix with one column a label, with the probability of each label by itself. A matrix of the
+        integers 0 and 1 is taken so in any case.
     solver : {"auto", "newton", "adagrad"}
         To convergence over all texts at once; or ``epochs`` passes of stochastic steps, in bounded memory however many
         texts there are. "auto": the first where it takes no longer than about ten seconds.

@@ -41,8 +41,8 @@ class SoftLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
     class_weight : dict, "balanced" or None
         Weights of the classes' terms of the loss; "balanced" counts expected rows, ``P.sum(axis=0)``.
     multilabel : bool
-        ``y`` is a matrix with one column a label, with the probability of each label by itself. A matrix of the integers
-        0 and 1 is taken so in any case.
+        ``y`` is a matrix with one column a label, with the probability of each label by itself. A matrix of the
+        integers 0 and 1 is taken so in any case.
     solver : {"newton", "adagrad"}
         To convergence over all rows at once, or ``epochs`` passes of stochastic steps.
     max_iter : int

@@ -64,6 +64,7 @@ def read_targets(y: Any, *, classes: Sequence[Any] | NDArray[Any] | None = None,
         Names the row that is not a distribution, or the label that is not among ``classes``.
     """
     y = y if sp.issparse(y) else _as_array(y)
+    multilabel = multilabel or _is_indicator(y)
     if multilabel or (y.ndim == 2 and y.shape[1] > 1):
         return _from_matrix(y, classes, multilabel)
     if y.ndim != 1:
@@ -117,7 +118,8 @@ def _is_indicator(y: Any) -> bool:
     """Whether ``y`` is a matrix of the integers (or booleans) 0 and 1, as scikit-learn has several labels a row."""
     if y.ndim != 2 or y.shape[1] < 2 or y.dtype.kind not in "iub":
         return False
-    entries = np.asarray(y.data) if isinstance(y, (sp.spmatrix, sp.sparray)) else y
+    given: Any = y  # SciPy's types know the format and not the methods
+    entries = given.tocsr().data if sp.issparse(y) else y
     return bool(np.isin(entries, (0, 1)).all())
 
 

@@ -41,7 +41,8 @@ def best(logits: NDArray[np.float64]) -> NDArray[np.int32]:
     """The column of the first of the largest of each row; of one column: 1 where it is above 0."""
     if logits.shape[1] == 1:
         return (logits[:, 0] > 0).astype(np.int32)
-    return logits.argmax(axis=1).astype(np.int32)
+    largest: NDArray[np.int32] = logits.argmax(axis=1).astype(np.int32)
+    return largest
 
 
 class Texts:
@@ -99,7 +100,8 @@ class Scorer:
             words, chars = (lengths, (0, 0)) if family["unit"] == 0 else ((0, 0), lengths)
             options = {name: family[name] for name in ("bits", "fold", "keep_punctuation")}
             found = Ngrams(words=words, chars=chars, **options).buckets(items)
-            buckets, ends = found[2 * family["unit"]], found[2 * family["unit"] + 1].tolist()
+            buckets: Any = found[2 * family["unit"]]
+            ends = found[2 * family["unit"] + 1].tolist()
             for row in range(len(items)):
                 out[row] += _weigh(family, buckets[ends[row] : ends[row + 1]], out.shape[1])
 
