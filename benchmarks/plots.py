@@ -55,26 +55,26 @@ def accuracy_plot(rows: dict[str, dict[str, Any]], path: Path) -> None:
         return left + (value - 60) / 40 * (right - left)
 
     bottom = top + step * len(sets)
-    parts = [part for tick in range(60, 101, 5) for part in _tick(place(tick), top - 14, bottom - 10, f"{tick}")]
+    parts = [part for tick in range(60, 101, 5) for part in tick(place(tick), top - 14, bottom - 10, f"{tick}")]
     for row_number, name in enumerate(sets):
         y = top + step * row_number + 8
         parts += [text(left - 12, y + 4, name, anchor="end"), line(left, y, right, y)]
         for number, (source, values) in enumerate(series.items()):
             if name in values:
                 parts.append(
-                    _mark(number, place(max(60.0, values[name][1])), y, f"{source}, {name}: {values[name][1]:.2f}")
+                    mark(number, place(max(60.0, values[name][1])), y, f"{source}, {name}: {values[name][1]:.2f}")
                 )
     parts.append(text((left + right) / 2, bottom + 26, "test accuracy, %", "axis", "middle"))
     for number, source in enumerate(series):
         x, y = left + 200 * (number % 3), bottom + 52 + 20 * (number // 3)
-        parts += [_mark(number, x, y - 4, source), text(x + 12, y, source)]
+        parts += [mark(number, x, y - 4, source), text(x + 12, y, source)]
     height = bottom + 64 + 20 * ((len(series) + 2) // 3)
     path.write_text(
         svg(720, height, parts, "Best pooling of each vector set (chosen on dev), and the peers"), encoding="utf-8"
     )
 
 
-def _mark(number: int, x: float, y: float, title: str) -> str:
+def mark(number: int, x: float, y: float, title: str) -> str:
     """A circle, or a diamond from the fifth series on, so that colour is not all that tells them apart."""
     colour = COLOURS[number % len(COLOURS)]
     shape = f'<circle cx="{x:.1f}" cy="{y:.1f}" r="6" fill="{colour}" fill-opacity="0.85">'
@@ -84,7 +84,8 @@ def _mark(number: int, x: float, y: float, title: str) -> str:
     return f"{shape}<title>{escape(title)}</title></{'polygon' if number % 2 else 'circle'}>"
 
 
-def _tick(x: float, top: float, bottom: float, label: str) -> list[str]:
+def tick(x: float, top: float, bottom: float, label: str) -> list[str]:
+    """An upright rule with its number below."""
     return [line(x, top, x, bottom), text(x, bottom + 14, label, "axis", "middle")]
 
 
@@ -108,7 +109,7 @@ def speed_plot(pool: dict[str, dict[str, Any]], load: dict[str, dict[str, Any]],
 
     bottom = top + step * len(bars)
     parts = [
-        part for power in range(decades + 1) for part in _tick(place(10**power), top - 10, bottom, f"{10**power:,} ×")
+        part for power in range(decades + 1) for part in tick(place(10**power), top - 10, bottom, f"{10**power:,} ×")
     ]
     for number, (label, value, colour) in enumerate(bars):
         y = top + step * number

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-from common import RESULTS
+from classifier_plots import classifier_plot, scoring_plot
+from classifier_tables import TABLES, classifiers_by_name
+from markdown import load, table
 from plots import accuracy_plot, speed_plot
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -24,19 +25,6 @@ PUBLISHED = {
     "published: GloVe 840B 300d, average": (77.25, 78.30, 91.17, 87.85, 80.18, 83.0, None, None),
     "published: fastText 300d, average": (77.96, 79.23, 91.68, 87.81, 82.15, 83.6, None, None),
 }
-
-
-def load(name: str) -> dict[str, Any]:
-    """A results file; empty rows where it is not there yet."""
-    path = RESULTS / f"{name}.json"
-    return json.loads(path.read_text()) if path.exists() else {"rows": {}, "environment": {}}
-
-
-def table(header: list[str], rows: list[list[Any]]) -> str:
-    """A Markdown table, numbers to the right."""
-    lines = ["| " + " | ".join(header) + " |", "|" + "|".join(["---"] + ["--:"] * (len(header) - 1)) + "|"]
-    lines += ["| " + " | ".join("" if cell is None else str(cell) for cell in row) + " |" for row in rows]
-    return "\n".join(lines) + "\n"
 
 
 def accuracy() -> str:
@@ -166,12 +154,15 @@ def main() -> None:
         "references": references,
         "wordsim": wordsim,
         "machine": machine,
+        **TABLES,
     }
     for name, make in parts.items():
         page = page.replace(f"{{{{{name}}}}}\n", make())
     (DOCS / "benchmarks.md").write_text(page, encoding="utf-8")
     accuracy_plot(load("accuracy")["rows"], DOCS / "accuracy.svg")
     speed_plot(load("pool")["rows"], load("load")["rows"], DOCS / "speed.svg")
+    scoring_plot(load("scoring")["rows"], DOCS / "scoring.svg")
+    classifier_plot(classifiers_by_name(), DOCS / "classifiers.svg")
 
 
 if __name__ == "__main__":

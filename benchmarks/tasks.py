@@ -1,4 +1,4 @@
-"""The classification sets with their labels as 0/1 matrices, the measure of each, and one search for all competitors."""
+"""The classification sets with their labels as 0/1 matrices, the measure of each, one search for all competitors."""
 
 from __future__ import annotations
 
