@@ -40,9 +40,8 @@ typedef struct {
 
 /* Scratch of one thread. */
 typedef struct {
-    uint32_t *rows;   /* of a group of texts; TLC_AHEAD more are zero */
+    uint32_t *rows;   /* of a group of texts; TLC_AHEAD + 2 more are zero */
     size_t rows_room;
-    uint16_t *small;  /* k sums of codes */
     int64_t *large;   /* k */
     double *sums;     /* k */
     uint32_t *keys, *stamps, *places; /* counting table */
@@ -53,24 +52,23 @@ typedef struct {
 } tlc_scorer;
 
 static void tlc_scorer_free(tlc_scorer *s) {
-    free(s->rows), free(s->small), free(s->large), free(s->sums);
+    free(s->rows), free(s->large), free(s->sums);
     free(s->keys), free(s->stamps), free(s->places), free(s->distinct), free(s->repeats);
     memset(s, 0, sizeof *s);
 }
 
 static int tlc_scorer_init(tlc_scorer *s, int64_t k) {
     memset(s, 0, sizeof *s);
-    s->small = malloc((size_t)k * sizeof *s->small);
     s->large = malloc((size_t)(k + 8) * sizeof *s->large);
     s->sums = malloc((size_t)(k + 8) * sizeof *s->sums);
-    if (s->small && s->large && s->sums) return 0;
+    if (s->large && s->sums) return 0;
     tlc_scorer_free(s);
     return -1;
 }
 
 static int tlc_rows_room(tlc_scorer *s, size_t n) {
-    if (n + TLC_AHEAD + 1 <= s->rows_room) return 0;
-    const size_t room = n + n / 2 + TLC_AHEAD + 1;
+    if (n + TLC_AHEAD + 2 <= s->rows_room) return 0;
+    const size_t room = n + n / 2 + TLC_AHEAD + 2;
     uint32_t *rows = realloc(s->rows, room * sizeof *rows);
     if (rows == NULL) return -1;
     s->rows = rows, s->rows_room = room;
@@ -78,18 +76,10 @@ static int tlc_rows_room(tlc_scorer *s, size_t n) {
 }
 
 /* --- sums of codes -------------------------------------------------------------------------------------------------
- * Eight bytes are four 16-bit lanes of even and four of odd columns, which hold 257 codes before one overflows. */
+ * Up to four columns: two rows in one word of eight 16-bit lanes. More: 16-bit sums that the compiler keeps in vectors.
+ * 16 bits hold the sum of 257 codes. */
 
 #define TLC_LANES 0x00FF00FF00FF00FFULL
-
-TLC_INLINE uint64_t tlc_eight(const uint8_t *p) {
-    uint64_t x;
-    memcpy(&x, p, 8);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    x = __builtin_bswap64(x);
-#endif
-    return x;
-}
 
 TLC_INLINE uint64_t tlc_four(const uint8_t *p) {
     uint32_t x;
@@ -100,25 +90,22 @@ TLC_INLINE uint64_t tlc_four(const uint8_t *p) {
     return x;
 }
 
-/* k <= 4: two rows at a time, one in each half. */
+/* k <= 4. */
 TLC_INLINE void tlc_codes_4(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, int64_t *sums) {
     while (n) {
         const size_t part = n < 512 ? n : 512;
         uint64_t even = 0, odd = 0;
-        size_t i = 0;
-        for (; i + 1 < part; i += 2) {
+        for (size_t i = 0; i < part; i += 2) {
             const uint64_t x = tlc_four(t + rows[i] * k) | tlc_four(t + rows[i + 1] * k) << 32;
             __builtin_prefetch(t + rows[i + TLC_AHEAD] * k);
             __builtin_prefetch(t + rows[i + TLC_AHEAD + 1] * k);
             even += x & TLC_LANES;
             odd += x >> 8 & TLC_LANES;
         }
-        if (i < part) {
-            const uint64_t x = tlc_four(t + rows[i] * k);
-            __builtin_prefetch(t + rows[i + TLC_AHEAD] * k);
-            even += x & TLC_LANES;
-            odd += x >> 8 & TLC_LANES;
-        }
+        /* A branch on an odd number could not be predicted. */
+        const uint64_t over = (tlc_four(t + rows[part] * k) << 32) & -(uint64_t)(part & 1);
+        even -= over & TLC_LANES;
+        odd -= over >> 8 & TLC_LANES;
         sums[0] += (int64_t)((even & 0xFFFF) + (even >> 32 & 0xFFFF));
         sums[1] += (int64_t)((odd & 0xFFFF) + (odd >> 32 & 0xFFFF));
         sums[2] += (int64_t)((even >> 16 & 0xFFFF) + (even >> 48));
@@ -127,62 +114,41 @@ TLC_INLINE void tlc_codes_4(const uint8_t *t, const uint32_t *rows, size_t n, si
     }
 }
 
-/* `groups` times eight columns, up to three. */
-TLC_INLINE void tlc_codes_8(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, int groups, int64_t *sums) {
+/* `width` columns, a constant, from the first one at `t` on. May read up to 7 bytes of the next row, or of the slack
+ * behind the last one. */
+TLC_INLINE void tlc_codes_wide(
+    const uint8_t *t, const uint32_t *rows, size_t n, size_t k, size_t width, int64_t *sums
+) {
     while (n) {
         const size_t part = n < 256 ? n : 256;
-        uint64_t even[3] = {0}, odd[3] = {0};
+        uint16_t small[64] = {0};
         for (size_t i = 0; i < part; i++) {
             const uint8_t *row = t + rows[i] * k;
             __builtin_prefetch(t + rows[i + TLC_AHEAD] * k);
-            for (int g = 0; g < groups; g++) {
-                /* May read into the next row, or the slack behind the last one: those lanes are left unread. */
-                const uint64_t x = tlc_eight(row + 8 * g);
-                even[g] += x & TLC_LANES;
-                odd[g] += x >> 8 & TLC_LANES;
-            }
+            if (width > 56) __builtin_prefetch(t + rows[i + TLC_AHEAD] * k + width - 1);
+            for (size_t c = 0; c < width; c++) small[c] = (uint16_t)(small[c] + row[c]);
         }
-        for (int g = 0; g < groups; g++)
-            for (int lane = 0; lane < 4; lane++) {
-                sums[8 * g + 2 * lane] += (int64_t)(even[g] >> 16 * lane & 0xFFFF);
-                sums[8 * g + 2 * lane + 1] += (int64_t)(odd[g] >> 16 * lane & 0xFFFF);
-            }
+        for (size_t c = 0; c < width; c++) sums[c] += small[c];
         rows += part, n -= part;
     }
 }
 
-static void tlc_codes_any(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, uint16_t *small, int64_t *sums) {
-    while (n) {
-        const size_t part = n < 256 ? n : 256;
-        memset(small, 0, k * sizeof *small);
-        for (size_t i = 0; i < part; i++) {
-            const uint8_t *row = t + rows[i] * k, *next = t + rows[i + TLC_AHEAD / 2] * k;
-            for (size_t c = 0; c < k && c < 512; c += 64) __builtin_prefetch(next + c);
-            for (size_t c = 0; c < k; c++) small[c] = (uint16_t)(small[c] + row[c]);
-        }
-        for (size_t c = 0; c < k; c++) sums[c] += small[c];
-        rows += part, n -= part;
-    }
+static void tlc_codes_many(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, int64_t *sums) {
+    size_t c = 0;
+    for (; c + 56 < k; c += 64) tlc_codes_wide(t + c, rows, n, k, 64, sums + c);
+    for (; c + 24 < k; c += 32) tlc_codes_wide(t + c, rows, n, k, 32, sums + c);
+    for (; c + 8 < k; c += 16) tlc_codes_wide(t + c, rows, n, k, 16, sums + c);
+    if (c < k) tlc_codes_wide(t + c, rows, n, k, 8, sums + c);
 }
 
-static void tlc_sum_codes(const tlc_table *table, const uint32_t *rows, size_t n, tlc_scorer *s) {
-    const uint8_t *t = table->values;
-    const size_t k = (size_t)table->k;
-    int64_t *sums = s->large;
-    for (size_t c = 0; c < k + 8; c++) sums[c] = 0;
-    switch (k) {
-    case 1: tlc_codes_4(t, rows, n, 1, sums); break;
-    case 2: tlc_codes_4(t, rows, n, 2, sums); break;
-    case 3: tlc_codes_4(t, rows, n, 3, sums); break;
-    case 4: tlc_codes_4(t, rows, n, 4, sums); break;
-    default:
-        if (k <= 8) tlc_codes_8(t, rows, n, k, 1, sums);
-        else if (k <= 16) tlc_codes_8(t, rows, n, k, 2, sums);
-        else if (k <= 24) tlc_codes_8(t, rows, n, k, 3, sums);
-        else tlc_codes_any(t, rows, n, k, s->small, sums);
-    }
-    for (size_t c = 0; c < k; c++)
-        s->sums[c] = (double)(sums[c] - TLC_ZERO * (int64_t)n) * (double)table->scales[c];
+/* The sums of k columns, exact, to `sums`, with room for 7 more. */
+TLC_INLINE void tlc_sum_codes(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, int64_t *sums) {
+    for (size_t c = 0; c < k + 7; c++) sums[c] = 0;
+    if (k <= 4) tlc_codes_4(t, rows, n, k, sums);
+    else if (k <= 8) tlc_codes_wide(t, rows, n, k, 8, sums);
+    else if (k <= 16) tlc_codes_wide(t, rows, n, k, 16, sums);
+    else tlc_codes_many(t, rows, n, k, sums);
+    for (size_t c = 0; c < k; c++) sums[c] -= TLC_ZERO * (int64_t)n;
 }
 
 /* --- sums of floats ------------------------------------------------------------------------------------------------ */
@@ -206,39 +172,47 @@ TLC_INLINE float tlc_load(const void *values, size_t i, int type) {
     return (float)((const uint8_t *)values)[i] - (float)TLC_ZERO;
 }
 
-TLC_INLINE void tlc_floats(const void *v, int type, const uint32_t *rows, size_t n, size_t k, double *sums) {
+/* `width` columns, a constant, from `first` on. */
+TLC_INLINE void tlc_floats(
+    const void *v, int type, const uint32_t *rows, size_t n, size_t k, size_t first, size_t width, double *out
+) {
     const size_t size = type == TLC_FLOAT32 ? 4 : 2;
+    double sums[16] = {0};
     for (size_t i = 0; i < n; i++) {
-        const size_t at = (size_t)rows[i] * k;
-        const char *next = (const char *)v + (size_t)rows[i + TLC_AHEAD] * k * size;
-        for (size_t c = 0; c < k * size && c < 512; c += 64) __builtin_prefetch(next + c);
-        for (size_t c = 0; c < k; c++) sums[c] += (double)tlc_load(v, at + c, type);
+        const char *next = (const char *)v + ((size_t)rows[i + TLC_AHEAD] * k + first) * size;
+        __builtin_prefetch(next);
+        if (width > 1) __builtin_prefetch(next + (width - 1) * size);
+        for (size_t c = 0; c < width; c++) sums[c] += (double)tlc_load(v, (size_t)rows[i] * k + first + c, type);
     }
+    for (size_t c = 0; c < width; c++) out[first + c] = sums[c];
 }
 
-TLC_INLINE void tlc_floats_few(const void *v, int type, const uint32_t *rows, size_t n, size_t k, double *out) {
-    double sums[4] = {0};
-    tlc_floats(v, type, rows, n, k, sums);
-    for (size_t c = 0; c < k; c++) out[c] = sums[c];
+TLC_INLINE void tlc_sum_floats(const void *v, int type, const uint32_t *rows, size_t n, size_t k, double *out) {
+    size_t c = 0;
+    for (; c + 16 <= k; c += 16) tlc_floats(v, type, rows, n, k, c, 16, out);
+    for (; c + 8 <= k; c += 8) tlc_floats(v, type, rows, n, k, c, 8, out);
+    for (; c + 4 <= k; c += 4) tlc_floats(v, type, rows, n, k, c, 4, out);
+    if (k - c == 3) tlc_floats(v, type, rows, n, k, c, 3, out);
+    if (k - c == 2) tlc_floats(v, type, rows, n, k, c, 2, out);
+    if (k - c == 1) tlc_floats(v, type, rows, n, k, c, 1, out);
 }
 
-TLC_INLINE void tlc_sum_floats(const void *v, int type, const uint32_t *rows, size_t n, size_t k, double *sums) {
-    for (size_t c = 0; c < k; c++) sums[c] = 0;
-    switch (k) {
-    case 1: tlc_floats_few(v, type, rows, n, 1, sums); break;
-    case 2: tlc_floats_few(v, type, rows, n, 2, sums); break;
-    case 3: tlc_floats_few(v, type, rows, n, 3, sums); break;
-    case 4: tlc_floats_few(v, type, rows, n, 4, sums); break;
-    default: tlc_floats(v, type, rows, n, k, sums);
-    }
+/* out = the sum of the table's rows; TLC_AHEAD numbers behind `rows` are rows too. */
+TLC_INLINE void tlc_sum_rows(
+    const tlc_table *table, int type, size_t k, const uint32_t *rows, size_t n, int64_t *large, double *out
+) {
+    if (type == TLC_CODES) {
+        tlc_sum_codes(table->values, rows, n, k, large);
+        for (size_t c = 0; c < k; c++) out[c] = (double)large[c] * (double)table->scales[c];
+    } else
+        tlc_sum_floats(table->values, type, rows, n, k, out);
 }
 
-/* s->sums = the sum of the table's rows; TLC_AHEAD numbers behind `rows` are rows too. */
-static void tlc_sum_rows(const tlc_table *table, const uint32_t *rows, size_t n, tlc_scorer *s) {
+static void tlc_sum_any(const tlc_table *table, const uint32_t *rows, size_t n, tlc_scorer *s) {
     const size_t k = (size_t)table->k;
-    if (table->type == TLC_CODES) tlc_sum_codes(table, rows, n, s);
-    else if (table->type == TLC_FLOAT32) tlc_sum_floats(table->values, TLC_FLOAT32, rows, n, k, s->sums);
-    else tlc_sum_floats(table->values, TLC_FLOAT16, rows, n, k, s->sums);
+    if (table->type == TLC_CODES) tlc_sum_rows(table, TLC_CODES, k, rows, n, s->large, s->sums);
+    else if (table->type == TLC_FLOAT32) tlc_sum_rows(table, TLC_FLOAT32, k, rows, n, s->large, s->sums);
+    else tlc_sum_rows(table, TLC_FLOAT16, k, rows, n, s->large, s->sums);
 }
 
 /* --- from buckets to rows ------------------------------------------------------------------------------------------ */
@@ -249,39 +223,54 @@ TLC_INLINE uint32_t tlc_bits(uint64_t x) {
     return (uint32_t)(((x + (x >> 4)) & 0x0F0F0F0F0F0F0F0FULL) * 0x0101010101010101ULL >> 56);
 }
 
-/* The rows of those buckets that have one, in order; returns how many. `popcount` is a constant. */
-TLC_INLINE size_t tlc_ranked(const tlc_family *f, const uint32_t *buckets, size_t n, uint32_t *rows, int popcount) {
+/* The rows of those buckets that have one, in order; `row_ends` gets where those of each text end. */
+TLC_INLINE size_t tlc_ranked(
+    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, uint32_t *rows, size_t *row_ends,
+    int popcount
+) {
     size_t found = 0;
-    for (size_t i = 0; i < n; i++) {
-        const uint32_t b = buckets[i];
-        const uint64_t word = f->bitmap[b >> 6], below = word & ((1ULL << (b & 63)) - 1);
-        rows[found] = f->ranks[b >> 6] + (popcount ? (uint32_t)__builtin_popcountll(below) : tlc_bits(below));
-        found += word >> (b & 63) & 1;
+    row_ends[0] = 0;
+    for (size_t t = 0; t < n; t++) {
+        for (int64_t i = ends[t]; i < ends[t + 1]; i++) {
+            const uint32_t b = buckets[i];
+            const uint64_t word = f->bitmap[b >> 6], below = word & ((1ULL << (b & 63)) - 1);
+            rows[found] = f->ranks[b >> 6] + (popcount ? (uint32_t)__builtin_popcountll(below) : tlc_bits(below));
+            found += word >> (b & 63) & 1;
+        }
+        row_ends[t + 1] = found;
     }
     return found;
 }
 
-static size_t tlc_ranked_plain(const tlc_family *f, const uint32_t *buckets, size_t n, uint32_t *rows) {
-    return tlc_ranked(f, buckets, n, rows, 0);
+static size_t tlc_ranked_plain(
+    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, uint32_t *rows, size_t *row_ends
+) {
+    return tlc_ranked(f, buckets, ends, n, rows, row_ends, 0);
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
-__attribute__((target("popcnt")))
-static size_t tlc_ranked_popcnt(const tlc_family *f, const uint32_t *buckets, size_t n, uint32_t *rows) {
-    return tlc_ranked(f, buckets, n, rows, 1);
+__attribute__((target("popcnt,bmi,bmi2"))) static size_t tlc_ranked_popcnt(
+    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, uint32_t *rows, size_t *row_ends
+) {
+    return tlc_ranked(f, buckets, ends, n, rows, row_ends, 1);
 }
 #endif
 
-/* `rows` has room for n + 1. */
-static size_t tlc_rows_of(const tlc_family *f, const uint32_t *buckets, size_t n, uint32_t *rows) {
+/* The rows of n texts, and behind them TLC_AHEAD + 1 more numbers that are rows. */
+static int tlc_rows_of(const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, tlc_scorer *s) {
+    size_t found = (size_t)ends[n];
+    if (tlc_rows_room(s, found)) return -1;
     if (f->bitmap == NULL) {
-        memcpy(rows, buckets, n * sizeof *rows);
-        return n;
-    }
+        memcpy(s->rows, buckets, found * sizeof *s->rows);
+        for (size_t i = 0; i <= n; i++) s->row_ends[i] = (size_t)ends[i];
 #if defined(__x86_64__) && defined(__GNUC__)
-    if (__builtin_cpu_supports("popcnt")) return tlc_ranked_popcnt(f, buckets, n, rows);
+    } else if (__builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi2")) {
+        found = tlc_ranked_popcnt(f, buckets, ends, n, s->rows, s->row_ends);
 #endif
-    return tlc_ranked_plain(f, buckets, n, rows);
+    } else
+        found = tlc_ranked_plain(f, buckets, ends, n, s->rows, s->row_ends);
+    memset(s->rows + found, 0, (TLC_AHEAD + 2) * sizeof *s->rows);
+    return 0;
 }
 
 /* --- counts of a text's buckets ------------------------------------------------------------------------------------
@@ -336,53 +325,78 @@ TLC_INLINE double tlc_divisor(int norm, size_t n, double squares) {
 
 /* --- texts --------------------------------------------------------------------------------------------------------- */
 
-/* One text whose weights depend on how often each n-gram occurs. */
-static int tlc_add_counted(const tlc_family *f, const uint32_t *buckets, size_t n, tlc_scorer *s, double *logits) {
+/* Texts whose weights depend on how often each n-gram occurs. */
+static int tlc_add_counted(
+    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, tlc_scorer *s, double *logits
+) {
     const size_t k = (size_t)f->table.k;
-    const int64_t distinct = tlc_count_buckets(s, buckets, n);
-    if (distinct < 0) return -1;
-    double squares = 0;
-    for (size_t c = 0; c < k; c++) s->sums[c] = 0;
-    for (int64_t i = 0; i < distinct; i++) {
-        uint32_t row[2];
-        const size_t has_row = tlc_rows_of(f, s->distinct + i, 1, row);
-        const double tf = tlc_tf(f->counts, s->repeats[i]);
-        const double scaled = tf * (f->idf == NULL ? 1.0 : has_row ? (double)f->idf[row[0]] : f->idf_default);
-        squares += scaled * scaled;
-        if (!has_row) continue;
+    for (size_t t = 0; t < n; t++, logits += k) {
+        const size_t all = (size_t)(ends[t + 1] - ends[t]);
+        const int64_t distinct = tlc_count_buckets(s, buckets + ends[t], all);
+        if (distinct < 0) return -1;
+        double squares = 0;
+        for (size_t c = 0; c < k; c++) s->sums[c] = 0;
+        for (int64_t i = 0; i < distinct; i++) {
+            const int64_t one[2] = {0, 1};
+            if (tlc_rows_of(f, s->distinct + i, one, 1, s)) return -1;
+            const size_t has_row = s->row_ends[1], row = s->rows[0];
+            const double tf = tlc_tf(f->counts, s->repeats[i]);
+            const double scaled = tf * (f->idf == NULL ? 1.0 : has_row ? (double)f->idf[row] : f->idf_default);
+            squares += scaled * scaled;
+            if (!has_row) continue;
+            for (size_t c = 0; c < k; c++) s->sums[c] += tf * (double)tlc_load(f->table.values, row * k + c, f->table.type);
+        }
+        const double divisor = tlc_divisor(f->norm, all, squares);
         for (size_t c = 0; c < k; c++)
-            s->sums[c] += tf * (double)tlc_load(f->table.values, (size_t)row[0] * k + c, f->table.type);
+            logits[c] += s->sums[c] * (f->table.type == TLC_CODES ? (double)f->table.scales[c] : 1.0) / divisor;
     }
-    const double divisor = tlc_divisor(f->norm, n, squares);
-    for (size_t c = 0; c < k; c++)
-        logits[c] += s->sums[c] * (f->table.type == TLC_CODES ? (double)f->table.scales[c] : 1.0) / divisor;
     return 0;
+}
+
+/* `type` and, where it is not 0, `few`, the number of columns, are constants. */
+TLC_INLINE void tlc_add_sums(
+    const tlc_family *f, int type, size_t few, const int64_t *ends, size_t n, tlc_scorer *s, double *logits
+) {
+    const size_t k = few ? few : (size_t)f->table.k;
+    int64_t large[16];
+    double sums[16];
+    int64_t *const to_large = few ? large : s->large;
+    double *const to_sums = few ? sums : s->sums;
+    for (size_t i = 0; i < n; i++, logits += k) {
+        const size_t begin = s->row_ends[i], end = s->row_ends[i + 1];
+        if (begin == end) continue;
+        tlc_sum_rows(&f->table, type, k, s->rows + begin, end - begin, to_large, to_sums);
+        const double divisor = tlc_divisor(f->norm, (size_t)(ends[i + 1] - ends[i]), 0);
+        for (size_t c = 0; c < k; c++) logits[c] += to_sums[c] / divisor;
+    }
+}
+
+/* For few columns a function for each number of them. */
+TLC_INLINE void tlc_add_type(
+    const tlc_family *f, int type, const int64_t *ends, size_t n, tlc_scorer *s, double *logits
+) {
+    switch (f->table.k) {
+    case 1: tlc_add_sums(f, type, 1, ends, n, s, logits); break;
+    case 2: tlc_add_sums(f, type, 2, ends, n, s, logits); break;
+    case 3: tlc_add_sums(f, type, 3, ends, n, s, logits); break;
+    case 4: tlc_add_sums(f, type, 4, ends, n, s, logits); break;
+    case 5: tlc_add_sums(f, type, 5, ends, n, s, logits); break;
+    case 6: tlc_add_sums(f, type, 6, ends, n, s, logits); break;
+    case 7: tlc_add_sums(f, type, 7, ends, n, s, logits); break;
+    case 8: tlc_add_sums(f, type, 8, ends, n, s, logits); break;
+    default: tlc_add_sums(f, type, 0, ends, n, s, logits);
+    }
 }
 
 /* Texts of a group: text i has buckets[ends[i]] to buckets[ends[i + 1]]. Adds to logits, k a text. */
 static int tlc_add_group(
     const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, tlc_scorer *s, double *logits
 ) {
-    const size_t k = (size_t)f->table.k;
-    size_t *row_ends = s->row_ends, at = 0;
-    if (f->counts != TLC_COUNT || f->norm == TLC_L2) {
-        for (size_t i = 0; i < n; i++)
-            if (tlc_add_counted(f, buckets + ends[i], (size_t)(ends[i + 1] - ends[i]), s, logits + i * k)) return -1;
-        return 0;
-    }
-    if (tlc_rows_room(s, (size_t)ends[n])) return -1;
-    row_ends[0] = 0;
-    for (size_t i = 0; i < n; i++) {
-        at += tlc_rows_of(f, buckets + ends[i], (size_t)(ends[i + 1] - ends[i]), s->rows + at);
-        row_ends[i + 1] = at;
-    }
-    memset(s->rows + at, 0, TLC_AHEAD * sizeof *s->rows);
-    for (size_t i = 0; i < n; i++) {
-        if (row_ends[i] == row_ends[i + 1]) continue;
-        tlc_sum_rows(&f->table, s->rows + row_ends[i], row_ends[i + 1] - row_ends[i], s);
-        const double divisor = tlc_divisor(f->norm, (size_t)(ends[i + 1] - ends[i]), 0);
-        for (size_t c = 0; c < k; c++) logits[i * k + c] += s->sums[c] / divisor;
-    }
+    if (f->counts != TLC_COUNT || f->norm == TLC_L2) return tlc_add_counted(f, buckets, ends, n, s, logits);
+    if (tlc_rows_of(f, buckets, ends, n, s)) return -1;
+    if (f->table.type == TLC_CODES) tlc_add_type(f, TLC_CODES, ends, n, s, logits);
+    else if (f->table.type == TLC_FLOAT32) tlc_add_type(f, TLC_FLOAT32, ends, n, s, logits);
+    else tlc_add_type(f, TLC_FLOAT16, ends, n, s, logits);
     return 0;
 }
 
@@ -468,8 +482,8 @@ static void tlc_add_words(
     const double missing = (double)(n - known);
     if (!ignore) divisor += missing * (weights == NULL ? 1.0 : unknown_weight);
     if (divisor == 0) return;
-    memset(s->rows + known, 0, TLC_AHEAD * sizeof *s->rows);
-    tlc_sum_rows(table, s->rows, known, s);
+    memset(s->rows + known, 0, (TLC_AHEAD + 2) * sizeof *s->rows);
+    tlc_sum_any(table, s->rows, known, s);
     for (int64_t c = 0; c < table->k; c++) out[c] += (s->sums[c] + missing * unknown[c]) / divisor;
 }
 
