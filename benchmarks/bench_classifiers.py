@@ -27,6 +27,8 @@ from sklearn.multiclass import OneVsRestClassifier  # noqa: E402
 from sklearn.pipeline import make_union  # noqa: E402
 from tasks import SETS, Scorer, Settings, Task, load_task, search  # noqa: E402
 
+import tlclassic  # noqa: E402
+
 WORDS = r"(?u)\b\w+\b"
 
 
@@ -127,11 +129,61 @@ def nbsvm(task: Task) -> dict[str, Any]:
     return search(task, start, stages, fit_nbsvm)
 
 
+def fit_ours(task: Task, settings: Settings) -> Scorer:
+    """`NgramClassifier`; with label smoothing the labels are soft."""
+    options = {key: value for key, value in settings.items() if key != "smoothing"}
+    if options.get("vectors_weight"):
+        options["vectors"] = _word_vectors()
+    else:
+        options.pop("vectors_weight", None)
+    model = tlclassic.NgramClassifier(**options, multilabel=task.multilabel, tol=1e-3, max_iter=50)
+    share = settings["smoothing"]
+    P = task.targets["train"] * (1 - share) + share / len(task.classes)
+    model.fit(task.texts["train"], P.astype(float), classes=list(range(len(task.classes))))
+    return model.predict_proba
+
+
+@functools.cache
+def _word_vectors() -> Any:
+    return tlclassic.WordVectors.load(word_vectors_file(), format="word2vec")
+
+
+OURS = {
+    "word_ngrams": (1, 2), "char_ngrams": (3, 5), "counts": "count", "idf": True, "norm": "sqrt", "nb": True,
+    "C": 3.0, "smoothing": 0.1,
+}  # fmt: skip
+
+
+def ours(task: Task, start: Settings = OURS, *more: list[Settings]) -> dict[str, Any]:
+    """NB ratios and strength, then counts and characters, then strength again, smoothing and case."""
+    if task.multilabel:
+        start = {**start, "smoothing": 0.0}
+    lengths = {"counts": "sublinear", "norm": "l2"}
+    stages = [
+        [{"nb": False}],
+        [{"C": 0.3}, {"C": 30.0}],
+        [lengths, {"counts": "binary", "norm": "l2"}, {**lengths, "C": 30.0}],
+        [{"char_ngrams": (2, 5)}, {"char_ngrams": (3, 6)}],
+        [{"smoothing": 0.0}, {"smoothing": 0.2}] if not task.multilabel else [],
+        [{"case": "keep"}, {"punctuation": "drop"}],
+        [{"C": 1.0}, {"C": 10.0}, {"C": 100.0}],
+    ]
+    return search(task, start, [*more, *stages], fit_ours)
+
+
+def ours_vectors(task: Task) -> dict[str, Any]:
+    """The same with word vectors, which fastText may have as well."""
+    weights = [{"vectors_weight": weight} for weight in (0.25, 1.0)]
+    return ours(task, {**OURS, "vectors_weight": 0.5}, weights)
+
+
 COMPETITORS: dict[str, Callable[[Task], dict[str, Any]]] = {
     "fastText": fasttext,
     "fastText + word vectors": fasttext_vectors,
     "TF-IDF + LR": tfidf,
     "NB-SVM": nbsvm,
+    "tlclassic": ours,
+    "tlclassic + word vectors": ours_vectors,
 }
 
 

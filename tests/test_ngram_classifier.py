@@ -164,7 +164,7 @@ def test_nb_is_a_penalty_on_scaled_columns(y):
         .astype(np.float64)[:, model.columns_]
     )
     truth = BINARY[:, None] if model.coef_.shape[0] == 1 else LABELS[:, None] == model.classes_
-    r = log_count_ratios(X, truth.astype(float), np.ones(len(TEXTS)), 1.0)
+    r = 0.5 + np.abs(log_count_ratios(X, truth.astype(float), np.ones(len(TEXTS)), 1.0))
     # At the optimum the gradient of the loss in the scaled weights w = coef / r is -w.
     p = model.predict_proba(TEXTS)
     residual = (p - truth)[:, -model.coef_.shape[0] :] if p.shape[1] == truth.shape[1] else p[:, 1:] - truth

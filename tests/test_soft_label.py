@@ -133,7 +133,7 @@ def test_l1_leaves_zeros(rows):
         ([[0.5, 0.4], [0.5, 0.5]], {}, "row 0 sums to 0.9"),
         ([[0.5, 0.5], [1.5, -0.5]], {}, r"between 0 and 1; row 1 is \[1.5, -0.5\]"),
         ([[0.5, 0.5], [np.nan, 0.5]], {}, "row 1"),
-        ([[1, 0], [0, 1]], {}, "float matrix; got dtype int64.*multilabel=True"),
+        ([[1, 0], [0, 2]], {}, "float matrix; got dtype int64.*multilabel=True"),
         ([[0.5, 0.5], [0.5, 0.5]], {"classes": ["a"]}, "classes must name the 2 columns"),
         ([[0.5, 0.5], [0.5, 0.5]], {"classes": ["a", "a"]}, "different labels"),
         (["a", "b"], {"classes": ["a", "c"]}, "label 'b', which is not among classes"),

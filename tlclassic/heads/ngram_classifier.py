@@ -51,6 +51,8 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         https://aclanthology.org/P12-2018); with soft labels from expected counts.
     nb_alpha : float, default 1.0
         Smoothing of those counts.
+    nb_floor : float, default 0.5
+        Added to the ratios' magnitude; 0 is the paper's.
     vectors : WordVectors, path-like or None
         Word vectors, pooled over each text and standardised, as further features.
     pooling : {"mean", "tfidf", "sif"} or a list of those, default "mean"
@@ -117,6 +119,7 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         norm: str = "sqrt",
         nb: bool = False,
         nb_alpha: float = 1.0,
+        nb_floor: float = 0.5,
         vectors: WordVectors | str | os.PathLike[str] | None = None,
         pooling: str | Sequence[str] = "mean",
         vectors_weight: float = 1.0,
@@ -143,6 +146,7 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.norm = norm
         self.nb = nb
         self.nb_alpha = nb_alpha
+        self.nb_floor = nb_floor
         self.vectors = vectors
         self.pooling = pooling
         self.vectors_weight = vectors_weight

@@ -142,3 +142,14 @@ def log_count_ratios(
     totals = inside.sum(axis=1, keepdims=True), outside.sum(axis=1, keepdims=True)
     ratios: NDArray[np.float64] = np.log(inside / totals[0]) - np.log(outside / totals[1])
     return ratios
+
+
+def nb_scales(
+    X: sp.csr_matrix, P: NDArray[np.float64], weights: NDArray[np.float64], alpha: float, floor: float
+) -> NDArray[np.float64]:
+    """``floor + |r|``, with r as :func:`log_count_ratios` has it: what coefficients are scaled by before the penalty.
+
+    The sign of r is of no matter to the penalty. The floor lets a column that occurs as often in a class as elsewhere
+    have a weight all the same, much as the interpolation does with which Wang and Manning close their section 2.3.
+    """
+    return floor + np.abs(log_count_ratios(X, P, weights, alpha))

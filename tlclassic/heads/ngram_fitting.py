@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tlclassic._validate import check_choice, check_integer, check_number
 from tlclassic.errors import InvalidParameterError
 from tlclassic.heads.fitting import fit_targets
-from tlclassic.heads.ngram_features import Features, log_count_ratios
+from tlclassic.heads.ngram_features import Features, nb_scales
 from tlclassic.heads.ngram_streams import Fitted, fit_chunks, l1_share, sampled, unit_rate
 from tlclassic.heads.targets import Targets
 
@@ -35,6 +35,7 @@ def check_parameters(model: NgramClassifier) -> None:
     check_choice("penalty", model.penalty, ("l2", "l1", "elasticnet"))
     check_choice("solver", model.solver, SOLVERS)
     check_number("nb_alpha", model.nb_alpha, low=1e-12)
+    check_number("nb_floor", model.nb_floor, low=0.0)
     check_number("C", model.C, low=1e-300)
     check_number("l1_ratio", model.l1_ratio, low=0.0, high=1.0)
     check_number("vectors_weight", model.vectors_weight, low=1e-12)
@@ -83,7 +84,7 @@ def _fit_rows(
         columns = np.unique(X.indices).astype(np.int64)
         place = np.searchsorted(columns, X.indices).astype(np.int32)
         X = sp.csr_matrix((X.data, place, X.indptr), shape=(X.shape[0], len(columns)))
-        scale = log_count_ratios(X, targets.outputs, weights, model.nb_alpha)
+        scale = nb_scales(X, targets.outputs, weights, model.nb_alpha, model.nb_floor)
         scale[:, columns >= features.ngrams.n_features_out_] = 1.0
         scale = scale[0] if len(scale) == 1 else scale
     solution = fit_targets(

@@ -12,17 +12,17 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from tlclassic.features import NgramVectorizer
-from tlclassic.heads.ngram_features import log_count_ratios, make_embedding
+from tlclassic.heads.ngram_features import make_embedding, nb_scales
 from tlclassic.tuning.space import Configuration
 from tlclassic.vectors import WordVectors
 
-__all__ = ["NB_ALPHA", "POOLING", "FeatureCache", "Features"]
+__all__ = ["NB_ALPHA", "NB_FLOOR", "POOLING", "FeatureCache", "Features"]
 
 Rows = NDArray[np.int64]
 #: Bytes of features that are kept.
 CAPACITY = 1 << 30
 #: Parameters of ``NgramClassifier`` that are not searched.
-NB_ALPHA, POOLING = 1.0, "mean"
+NB_ALPHA, NB_FLOOR, POOLING = 1.0, 0.5, "mean"
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +41,11 @@ class Features:
     held_out: sp.csr_matrix
     n_ngrams: int
 
-    def log_count_ratios(self, P: NDArray[np.float64]) -> NDArray[np.float64]:
+    def nb_scales(self, P: NDArray[np.float64]) -> NDArray[np.float64]:
         """Scales of the columns, for targets ``P`` (n, K): of shape (K, m)."""
-        ratios = log_count_ratios(self.train, P, np.ones(len(P)), NB_ALPHA)
-        ratios[:, self.n_ngrams :] = 1.0
-        return ratios
+        scales = nb_scales(self.train, P, np.ones(len(P)), NB_ALPHA, NB_FLOOR)
+        scales[:, self.n_ngrams :] = 1.0
+        return scales
 
     @property
     def nbytes(self) -> int:

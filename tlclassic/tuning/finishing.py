@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from tlclassic.folding import compile
 from tlclassic.heads import NgramClassifier, ThresholdClassifier
-from tlclassic.tuning.featurising import NB_ALPHA, POOLING
+from tlclassic.tuning.featurising import NB_ALPHA, NB_FLOOR, POOLING
 from tlclassic.tuning.problem import Problem
 from tlclassic.tuning.scoring import score_labels, thresholds_for
 from tlclassic.tuning.space import Configuration
@@ -55,6 +55,7 @@ class Finisher:
             **configuration.features,
             nb=configuration.nb,
             nb_alpha=NB_ALPHA,
+            nb_floor=NB_FLOOR,
             class_weight=configuration.class_weight,
             C=trial.C,
             multilabel=targets.multilabel,

@@ -128,7 +128,7 @@ class _Fit:
         all_targets = evaluator.targets
         self._features: Features = evaluator.cache.get(configuration, train, held_out)
         self._targets = replace(all_targets, P=smoothed(all_targets.P[train], configuration.smoothing))
-        self._scale = self._features.log_count_ratios(self._targets.outputs) if configuration.nb else None
+        self._scale = self._features.nb_scales(self._targets.outputs) if configuration.nb else None
         if self._scale is not None and len(self._scale) == 1:
             self._scale = self._scale[0]
         self._start: tuple[Float, Float] | None = None
