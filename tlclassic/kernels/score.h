@@ -41,8 +41,8 @@ typedef struct {
 /* Scratch of one thread. */
 typedef struct {
     uint32_t *rows;   /* of a group of texts; TLC_AHEAD + 2 more are zero */
+    uint32_t *before; /* rows of the group before each of its buckets */
     size_t rows_room;
-    int64_t *large;   /* k */
     double *sums;     /* k */
     uint32_t *keys, *stamps, *places; /* counting table */
     uint32_t *distinct, *repeats;     /* the buckets of a text in order of their first place */
@@ -52,16 +52,15 @@ typedef struct {
 } tlc_scorer;
 
 static void tlc_scorer_free(tlc_scorer *s) {
-    free(s->rows), free(s->large), free(s->sums);
+    free(s->rows), free(s->before), free(s->sums);
     free(s->keys), free(s->stamps), free(s->places), free(s->distinct), free(s->repeats);
     memset(s, 0, sizeof *s);
 }
 
 static int tlc_scorer_init(tlc_scorer *s, int64_t k) {
     memset(s, 0, sizeof *s);
-    s->large = malloc((size_t)(k + 8) * sizeof *s->large);
     s->sums = malloc((size_t)(k + 8) * sizeof *s->sums);
-    if (s->large && s->sums) return 0;
+    if (s->sums) return 0;
     tlc_scorer_free(s);
     return -1;
 }
@@ -69,14 +68,13 @@ static int tlc_scorer_init(tlc_scorer *s, int64_t k) {
 static int tlc_rows_room(tlc_scorer *s, size_t n) {
     if (n + TLC_AHEAD + 2 <= s->rows_room) return 0;
     const size_t room = n + n / 2 + TLC_AHEAD + 2;
-    uint32_t *rows = realloc(s->rows, room * sizeof *rows);
-    if (rows == NULL) return -1;
-    s->rows = rows, s->rows_room = room;
+    if (tlc_resize(&s->rows, room * sizeof *s->rows) || tlc_resize(&s->before, room * sizeof *s->before)) return -1;
+    s->rows_room = room;
     return 0;
 }
 
 /* --- sums of codes -------------------------------------------------------------------------------------------------
- * Up to four columns: two rows in one word of eight 16-bit lanes. More: 16-bit sums that the compiler keeps in vectors.
+ * Up to four columns: two rows in one word of eight 16-bit lanes. More: vectors of 16-bit sums.
  * 16 bits hold the sum of 257 codes. */
 
 #define TLC_LANES 0x00FF00FF00FF00FFULL
@@ -91,7 +89,7 @@ TLC_INLINE uint64_t tlc_four(const uint8_t *p) {
 }
 
 /* k <= 4. */
-TLC_INLINE void tlc_codes_4(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, int64_t *sums) {
+TLC_INLINE void tlc_codes_4(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, double *sums) {
     while (n) {
         const size_t part = n < 512 ? n : 512;
         uint64_t even = 0, odd = 0;
@@ -106,49 +104,57 @@ TLC_INLINE void tlc_codes_4(const uint8_t *t, const uint32_t *rows, size_t n, si
         const uint64_t over = (tlc_four(t + rows[part] * k) << 32) & -(uint64_t)(part & 1);
         even -= over & TLC_LANES;
         odd -= over >> 8 & TLC_LANES;
-        sums[0] += (int64_t)((even & 0xFFFF) + (even >> 32 & 0xFFFF));
-        sums[1] += (int64_t)((odd & 0xFFFF) + (odd >> 32 & 0xFFFF));
-        sums[2] += (int64_t)((even >> 16 & 0xFFFF) + (even >> 48));
-        sums[3] += (int64_t)((odd >> 16 & 0xFFFF) + (odd >> 48));
+        sums[0] += (double)(int32_t)((even & 0xFFFF) + (even >> 32 & 0xFFFF));
+        sums[1] += (double)(int32_t)((odd & 0xFFFF) + (odd >> 32 & 0xFFFF));
+        sums[2] += (double)(int32_t)((even >> 16 & 0xFFFF) + (even >> 48));
+        sums[3] += (double)(int32_t)((odd >> 16 & 0xFFFF) + (odd >> 48));
         rows += part, n -= part;
     }
 }
 
-/* `width` columns, a constant, from the first one at `t` on. May read up to 7 bytes of the next row, or of the slack
- * behind the last one. */
-TLC_INLINE void tlc_codes_wide(
-    const uint8_t *t, const uint32_t *rows, size_t n, size_t k, size_t width, int64_t *sums
-) {
+/* Eight sums; operators of vectors are those of C with GNU's extension, which every processor can do. */
+typedef uint8_t tlc_bytes8 __attribute__((vector_size(8)));
+typedef uint16_t tlc_sums8 __attribute__((vector_size(16)));
+
+/* `groups` times eight columns, a constant, from the first one at `t` on. May read up to 7 bytes of the next row, or of
+ * the slack behind the last one. */
+TLC_INLINE void tlc_codes_8(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, size_t groups, double *sums) {
     while (n) {
         const size_t part = n < 256 ? n : 256;
-        uint16_t small[64] = {0};
+        tlc_sums8 small[8] = {{0}};
         for (size_t i = 0; i < part; i++) {
             const uint8_t *row = t + rows[i] * k;
             __builtin_prefetch(t + rows[i + TLC_AHEAD] * k);
-            if (width > 56) __builtin_prefetch(t + rows[i + TLC_AHEAD] * k + width - 1);
-            for (size_t c = 0; c < width; c++) small[c] = (uint16_t)(small[c] + row[c]);
+            if (groups > 7) __builtin_prefetch(t + rows[i + TLC_AHEAD] * k + 63);
+            for (size_t g = 0; g < groups; g++) {
+                tlc_bytes8 eight;
+                memcpy(&eight, row + 8 * g, 8);
+                small[g] += __builtin_convertvector(eight, tlc_sums8);
+            }
         }
-        for (size_t c = 0; c < width; c++) sums[c] += small[c];
+        for (size_t g = 0; g < groups; g++)
+            for (size_t c = 0; c < 8; c++) sums[8 * g + c] += (double)(int32_t)small[g][c];
         rows += part, n -= part;
     }
 }
 
-static void tlc_codes_many(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, int64_t *sums) {
+static void tlc_codes_many(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, double *sums) {
     size_t c = 0;
-    for (; c + 56 < k; c += 64) tlc_codes_wide(t + c, rows, n, k, 64, sums + c);
-    for (; c + 24 < k; c += 32) tlc_codes_wide(t + c, rows, n, k, 32, sums + c);
-    for (; c + 8 < k; c += 16) tlc_codes_wide(t + c, rows, n, k, 16, sums + c);
-    if (c < k) tlc_codes_wide(t + c, rows, n, k, 8, sums + c);
+    for (; c + 56 < k; c += 64) tlc_codes_8(t + c, rows, n, k, 8, sums + c);
+    for (; c + 24 < k; c += 32) tlc_codes_8(t + c, rows, n, k, 4, sums + c);
+    for (; c + 8 < k; c += 16) tlc_codes_8(t + c, rows, n, k, 2, sums + c);
+    if (c < k) tlc_codes_8(t + c, rows, n, k, 1, sums + c);
 }
 
-/* The sums of k columns, exact, to `sums`, with room for 7 more. */
-TLC_INLINE void tlc_sum_codes(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, int64_t *sums) {
+/* The sums of k columns to `sums`, with room for 7 more; they are integers, of which a double holds those that occur. */
+TLC_INLINE void tlc_sum_codes(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, double *sums) {
     for (size_t c = 0; c < k + 7; c++) sums[c] = 0;
     if (k <= 4) tlc_codes_4(t, rows, n, k, sums);
-    else if (k <= 8) tlc_codes_wide(t, rows, n, k, 8, sums);
-    else if (k <= 16) tlc_codes_wide(t, rows, n, k, 16, sums);
+    else if (k <= 8) tlc_codes_8(t, rows, n, k, 1, sums);
+    else if (k <= 16) tlc_codes_8(t, rows, n, k, 2, sums);
+    else if (k <= 24) tlc_codes_8(t, rows, n, k, 3, sums);
     else tlc_codes_many(t, rows, n, k, sums);
-    for (size_t c = 0; c < k; c++) sums[c] -= TLC_ZERO * (int64_t)n;
+    for (size_t c = 0; c < k; c++) sums[c] -= TLC_ZERO * (double)n;
 }
 
 /* --- sums of floats ------------------------------------------------------------------------------------------------ */
@@ -199,20 +205,20 @@ TLC_INLINE void tlc_sum_floats(const void *v, int type, const uint32_t *rows, si
 
 /* out = the sum of the table's rows; TLC_AHEAD numbers behind `rows` are rows too. */
 TLC_INLINE void tlc_sum_rows(
-    const tlc_table *table, int type, size_t k, const uint32_t *rows, size_t n, int64_t *large, double *out
+    const tlc_table *table, int type, size_t k, const uint32_t *rows, size_t n, double *out
 ) {
     if (type == TLC_CODES) {
-        tlc_sum_codes(table->values, rows, n, k, large);
-        for (size_t c = 0; c < k; c++) out[c] = (double)large[c] * (double)table->scales[c];
+        tlc_sum_codes(table->values, rows, n, k, out);
+        for (size_t c = 0; c < k; c++) out[c] *= (double)table->scales[c];
     } else
         tlc_sum_floats(table->values, type, rows, n, k, out);
 }
 
 static void tlc_sum_any(const tlc_table *table, const uint32_t *rows, size_t n, tlc_scorer *s) {
     const size_t k = (size_t)table->k;
-    if (table->type == TLC_CODES) tlc_sum_rows(table, TLC_CODES, k, rows, n, s->large, s->sums);
-    else if (table->type == TLC_FLOAT32) tlc_sum_rows(table, TLC_FLOAT32, k, rows, n, s->large, s->sums);
-    else tlc_sum_rows(table, TLC_FLOAT16, k, rows, n, s->large, s->sums);
+    if (table->type == TLC_CODES) tlc_sum_rows(table, TLC_CODES, k, rows, n, s->sums);
+    else if (table->type == TLC_FLOAT32) tlc_sum_rows(table, TLC_FLOAT32, k, rows, n, s->sums);
+    else tlc_sum_rows(table, TLC_FLOAT16, k, rows, n, s->sums);
 }
 
 /* --- from buckets to rows ------------------------------------------------------------------------------------------ */
@@ -225,34 +231,34 @@ TLC_INLINE uint32_t tlc_bits(uint64_t x) {
 
 /* The rows of those buckets that have one, in order; `row_ends` gets where those of each text end. */
 TLC_INLINE size_t tlc_ranked(
-    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, uint32_t *rows, size_t *row_ends,
+    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, uint32_t *rows, uint32_t *before, size_t *row_ends,
     int popcount
 ) {
     size_t found = 0;
-    row_ends[0] = 0;
-    for (size_t t = 0; t < n; t++) {
-        for (int64_t i = ends[t]; i < ends[t + 1]; i++) {
-            const uint32_t b = buckets[i];
-            const uint64_t word = f->bitmap[b >> 6], below = word & ((1ULL << (b & 63)) - 1);
-            rows[found] = f->ranks[b >> 6] + (popcount ? (uint32_t)__builtin_popcountll(below) : tlc_bits(below));
-            found += word >> (b & 63) & 1;
-        }
-        row_ends[t + 1] = found;
+    /* One loop over the buckets of all texts: where a text ends cannot be predicted. */
+    for (int64_t i = 0; i < ends[n]; i++) {
+        const uint32_t b = buckets[i];
+        const uint64_t word = f->bitmap[b >> 6], below = word & ((1ULL << (b & 63)) - 1);
+        rows[found] = f->ranks[b >> 6] + (popcount ? (uint32_t)__builtin_popcountll(below) : tlc_bits(below));
+        before[i] = (uint32_t)found;
+        found += word >> (b & 63) & 1;
     }
+    before[ends[n]] = (uint32_t)found;
+    for (size_t t = 0; t <= n; t++) row_ends[t] = before[ends[t]];
     return found;
 }
 
 static size_t tlc_ranked_plain(
-    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, uint32_t *rows, size_t *row_ends
+    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, uint32_t *rows, uint32_t *before, size_t *row_ends
 ) {
-    return tlc_ranked(f, buckets, ends, n, rows, row_ends, 0);
+    return tlc_ranked(f, buckets, ends, n, rows, before, row_ends, 0);
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
 __attribute__((target("popcnt,bmi,bmi2"))) static size_t tlc_ranked_popcnt(
-    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, uint32_t *rows, size_t *row_ends
+    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, uint32_t *rows, uint32_t *before, size_t *row_ends
 ) {
-    return tlc_ranked(f, buckets, ends, n, rows, row_ends, 1);
+    return tlc_ranked(f, buckets, ends, n, rows, before, row_ends, 1);
 }
 #endif
 
@@ -265,10 +271,10 @@ static int tlc_rows_of(const tlc_family *f, const uint32_t *buckets, const int64
         for (size_t i = 0; i <= n; i++) s->row_ends[i] = (size_t)ends[i];
 #if defined(__x86_64__) && defined(__GNUC__)
     } else if (__builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi2")) {
-        found = tlc_ranked_popcnt(f, buckets, ends, n, s->rows, s->row_ends);
+        found = tlc_ranked_popcnt(f, buckets, ends, n, s->rows, s->before, s->row_ends);
 #endif
     } else
-        found = tlc_ranked_plain(f, buckets, ends, n, s->rows, s->row_ends);
+        found = tlc_ranked_plain(f, buckets, ends, n, s->rows, s->before, s->row_ends);
     memset(s->rows + found, 0, (TLC_AHEAD + 2) * sizeof *s->rows);
     return 0;
 }
@@ -358,14 +364,12 @@ TLC_INLINE void tlc_add_sums(
     const tlc_family *f, int type, size_t few, const int64_t *ends, size_t n, tlc_scorer *s, double *logits
 ) {
     const size_t k = few ? few : (size_t)f->table.k;
-    int64_t large[16];
     double sums[16];
-    int64_t *const to_large = few ? large : s->large;
     double *const to_sums = few ? sums : s->sums;
     for (size_t i = 0; i < n; i++, logits += k) {
         const size_t begin = s->row_ends[i], end = s->row_ends[i + 1];
         if (begin == end) continue;
-        tlc_sum_rows(&f->table, type, k, s->rows + begin, end - begin, to_large, to_sums);
+        tlc_sum_rows(&f->table, type, k, s->rows + begin, end - begin, to_sums);
         const double divisor = tlc_divisor(f->norm, (size_t)(ends[i + 1] - ends[i]), 0);
         for (size_t c = 0; c < k; c++) logits[c] += to_sums[c] / divisor;
     }
