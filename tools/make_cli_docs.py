@@ -31,19 +31,19 @@ This page is made from the commands themselves by `tools/make_cli_docs.py`; a te
 
 def help_of(command: str) -> str:
     """What ``tlclassic COMMAND --help`` prints, 100 columns wide."""
-    from tlclassic.app.main import app
+    from tlclassic.app.main import build
 
-    result = CliRunner().invoke(app, [*command.split(), "--help"], prog_name="tlclassic", env={"COLUMNS": "100"})
+    result = CliRunner().invoke(build(), [*command.split(), "--help"], prog_name="tlclassic", env={"COLUMNS": "100"})
     assert result.exit_code == 0, result.output
     return "\n".join(line.rstrip() for line in result.output.strip().splitlines())
 
 
 def all_commands() -> list[str]:
     """Every command there is, from the application itself."""
-    from tlclassic.app.main import app
+    from tlclassic.app.main import build
 
     found = []
-    for name, command in get_command(app).commands.items():
+    for name, command in get_command(build()).commands.items():
         inner = getattr(command, "commands", None)
         found += [name] if inner is None else [f"{name} {part}" for part in inner]
     return found

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from tlclassic._version import __version__
-from tlclassic.app import compile, demo, evaluate, predict, train, tune, vectors
 from tlclassic.app.console import note, warnings_on_stderr
 from tlclassic.errors import InvalidParameterError, TlclassicError
 
-__all__ = ["app", "main"]
+__all__ = ["COMMANDS", "build", "main"]
 
-app = typer.Typer(
-    name="tlclassic",
-    help="Transfer learning on text with classical, CPU-only models.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("train")(train.train)
-app.command("tune")(tune.tune)
-app.command("compile")(compile.compile)
-app.command("predict")(predict.predict)
-app.command("evaluate")(evaluate.evaluate)
-app.add_typer(vectors.app, name="vectors")
-app.command("demo")(demo.demo)
+#: In the order of the help.
+COMMANDS = ("train", "tune", "compile", "predict", "evaluate", "vectors", "demo")
+
+
+def build(names: Sequence[str] = COMMANDS) -> typer.Typer:
+    """The application with these commands; each costs time to set up."""
+    app = typer.Typer(
+        name="tlclassic",
+        help="Transfer learning on text with classical, CPU-only models.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_root)
+    for name in names:
+        module = importlib.import_module(f"tlclassic.app.{name}")
+        if name == "vectors":
+            app.add_typer(module.app, name=name)
+        else:
+            app.command(name)(getattr(module, name))
+    return app
 
 
 def _print_version(wanted: bool) -> None:
@@ -39,7 +47,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", help="Print the version and stop.", callback=_print_version, is_eager=True)
@@ -56,7 +63,8 @@ def main() -> None:
 def _run() -> int:
     try:
         with warnings_on_stderr():
-            app(prog_name="tlclassic")
+            wanted = sys.argv[1:2]
+            build(wanted if set(wanted) & set(COMMANDS) else COMMANDS)(prog_name="tlclassic")
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except InvalidParameterError as error:
