@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Artifact", "is_artifact"]
 
+#: Bytes that are checked at a time, so that a check takes no more memory than this.
+CHUNK = 1 << 18
+
 
 def is_artifact(path: str | os.PathLike[str]) -> bool:
     """Whether the file at ``path`` begins as a tlclassic file does."""
@@ -112,7 +115,6 @@ class Artifact:
         """
         for block in self._blocks.values():
             self._check(block, self._map)
-        self._release()
 
     def _release(self) -> None:
         """Give back the pages that were only read for a check; what is used is read again from the file's cache."""
@@ -158,8 +160,9 @@ class Artifact:
     def _check(self, block: Block, data: mmap.mmap) -> None:
         crc = 0
         with memoryview(data) as whole:
-            for start in range(block.offset, block.offset + block.size, 1 << 24):
-                crc = zlib.crc32(whole[start : min(start + (1 << 24), block.offset + block.size)], crc)
+            for start in range(block.offset, block.offset + block.size, CHUNK):
+                crc = zlib.crc32(whole[start : min(start + CHUNK, block.offset + block.size)], crc)
+                self._release()
         if crc != block.crc32:
             raise CorruptArtifactError(
                 f"{self.path}: block {block.name!r} is damaged (checksum differs). Restore it from a copy."
