@@ -180,16 +180,39 @@ static inline int tlc_words(const tlc_options *o, tlc_scratch *s, int64_t *ends)
 
 /* --- character n-grams --------------------------------------------------------------------------------------------- */
 
-/* `p` is <word> of n ASCII bytes, with 24 more behind that can be read; n-grams of at most 8 bytes. */
-static inline uint32_t *tlc_short_chars(const tlc_options *o, const uint8_t *p, size_t n, uint32_t *to) {
+/* `p` is <word> of n ASCII bytes, with 24 more behind that can be read; n-grams of at most 8 bytes. All `orders`, a
+ * constant, are written at each place, even those that are too long there. */
+static inline __attribute__((always_inline)) uint32_t *tlc_short_orders(
+    const tlc_options *o, const uint8_t *p, size_t n, size_t orders, uint32_t *to
+) {
     const int shift = 64 - o->bits;
+    const size_t low = (size_t)o->char_lo;
+    uint64_t masks[8];
+    for (size_t k = 0; k < orders; k++) masks[k] = tlc_below(low + k);
+    for (size_t i = 0; i + low <= n; i++) {
+        const uint64_t x = tlc_load8(p + i);
+        const size_t fit = n - i - low + 1;
+        for (size_t k = 0; k < orders; k++)
+            to[k] = tlc_bucket(tlc_fold((TLC_SEED_CHARS ^ (x & masks[k])) * TLC_BYTES), shift);
+        to += fit < orders ? fit : orders;
+    }
+    return to;
+}
+
+static inline uint32_t *tlc_short_chars(const tlc_options *o, const uint8_t *p, size_t n, uint32_t *to) {
+    const size_t orders = (size_t)(o->char_hi - o->char_lo + 1);
+    if (o->char_lo > 1) {
+        if (orders == 1) return tlc_short_orders(o, p, n, 1, to);
+        if (orders == 2) return tlc_short_orders(o, p, n, 2, to);
+        if (orders == 3) return tlc_short_orders(o, p, n, 3, to);
+        if (orders == 4) return tlc_short_orders(o, p, n, 4, to);
+        return tlc_short_orders(o, p, n, orders, to);
+    }
+    /* A mark alone is left out. */
     for (size_t i = 0; i < n; i++) {
         const uint64_t x = tlc_load8(p + i);
-        const size_t most = n - i < (size_t)o->char_hi ? n - i : (size_t)o->char_hi;
-        for (size_t k = (size_t)o->char_lo; k <= most; k++) {
-            if (k == 1 && (i == 0 || i == n - 1)) continue;
-            *to++ = tlc_bucket(tlc_fold((TLC_SEED_CHARS ^ (x & tlc_below(k))) * TLC_BYTES), shift);
-        }
+        for (size_t k = i == 0 || i == n - 1 ? 2 : 1; k <= (size_t)o->char_hi && k <= n - i; k++)
+            *to++ = tlc_bucket(tlc_fold((TLC_SEED_CHARS ^ (x & tlc_below(k))) * TLC_BYTES), 64 - o->bits);
     }
     return to;
 }
@@ -215,7 +238,7 @@ static inline int tlc_chars(const tlc_options *o, tlc_scratch *s, size_t begin, 
     uint8_t *const bytes = s->bytes;
     for (size_t i = begin; i < stop; i++) {
         const size_t start = s->starts[i], end = s->ends[i], size = end - start + 2;
-        if (tlc_bucket_room(&s->chars, &s->chars_room, s->n_chars + size * orders)) return -1;
+        if (tlc_bucket_room(&s->chars, &s->chars_room, s->n_chars + size * orders + 8)) return -1;
         uint8_t *const p = bytes + start - 1;
         const uint8_t before = p[0], after = bytes[end];
         int ascii = o->char_hi <= 8;

@@ -1,8 +1,7 @@
 /* From n-grams to logits: rows of a table of weights, found by bucket and added up.
  *
- * A table holds `k` weights a row, row after row: float32, float16, or codes of one byte, where a code means
- * (code - 128) * scale and the sum of codes is exact. Rows are prefetched AHEAD of their use, across the bounds of the
- * texts of a group. Sums of floats are made in double, in the order of the text. Plain twin: _score_plain.py.
+ * A few texts are scanned into buckets, these become rows, and the rows of each text are added up (score_sums.h). Plain
+ * twin: _score_plain.py.
  */
 #ifndef TLCLASSIC_SCORE_H
 #define TLCLASSIC_SCORE_H
@@ -14,20 +13,11 @@
 #include <string.h>
 
 #include "ngrams.h"
+#include "score_sums.h"
 
-#define TLC_INLINE static inline __attribute__((always_inline))
-
-enum { TLC_FLOAT32, TLC_FLOAT16, TLC_CODES };
 enum { TLC_COUNT, TLC_BINARY, TLC_SUBLINEAR };
 enum { TLC_NONE, TLC_LENGTH, TLC_SQRT, TLC_L2 };
-enum { TLC_AHEAD = 24, TLC_ZERO = 128, TLC_GROUP = 256, TLC_GROUP_CHARS = 8192 };
-
-typedef struct {
-    const void *values;
-    const float *scales; /* of codes: k */
-    int64_t k;
-    int type;
-} tlc_table;
+enum { TLC_GROUP = 256, TLC_GROUP_CHARS = 8192 };
 
 typedef struct {
     tlc_table table;
@@ -44,16 +34,18 @@ typedef struct {
     uint32_t *before; /* rows of the group before each of its buckets */
     size_t rows_room;
     double *sums;     /* k */
-    uint32_t *keys, *stamps, *places; /* counting table */
-    uint32_t *distinct, *repeats;     /* the buckets of a text in order of their first place */
-    size_t slots;
-    uint32_t stamp;
+    /* The buckets of a group that differ within a text, how often each occurs, and which occur again. */
+    uint32_t *numbers, *distinct, *repeats, *again;
+    size_t slots, counts_room;
+    uint32_t number;
+    int64_t distinct_ends[TLC_GROUP + 1];
+    uint32_t again_ends[TLC_GROUP + 1];
     size_t row_ends[TLC_GROUP + 1];
 } tlc_scorer;
 
 static void tlc_scorer_free(tlc_scorer *s) {
     free(s->rows), free(s->before), free(s->sums);
-    free(s->keys), free(s->stamps), free(s->places), free(s->distinct), free(s->repeats);
+    free(s->numbers), free(s->distinct), free(s->repeats), free(s->again);
     memset(s, 0, sizeof *s);
 }
 
@@ -71,147 +63,6 @@ static int tlc_rows_room(tlc_scorer *s, size_t n) {
     if (tlc_resize(&s->rows, room * sizeof *s->rows) || tlc_resize(&s->before, room * sizeof *s->before)) return -1;
     s->rows_room = room;
     return 0;
-}
-
-/* --- sums of codes -------------------------------------------------------------------------------------------------
- * Up to four columns: two rows in one word of eight 16-bit lanes. More: vectors of 16-bit sums.
- * 16 bits hold the sum of 257 codes. */
-
-#define TLC_LANES 0x00FF00FF00FF00FFULL
-
-TLC_INLINE uint64_t tlc_four(const uint8_t *p) {
-    uint32_t x;
-    memcpy(&x, p, 4);
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    x = __builtin_bswap32(x);
-#endif
-    return x;
-}
-
-/* k <= 4. */
-TLC_INLINE void tlc_codes_4(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, double *sums) {
-    while (n) {
-        const size_t part = n < 512 ? n : 512;
-        uint64_t even = 0, odd = 0;
-        for (size_t i = 0; i < part; i += 2) {
-            const uint64_t x = tlc_four(t + rows[i] * k) | tlc_four(t + rows[i + 1] * k) << 32;
-            __builtin_prefetch(t + rows[i + TLC_AHEAD] * k);
-            __builtin_prefetch(t + rows[i + TLC_AHEAD + 1] * k);
-            even += x & TLC_LANES;
-            odd += x >> 8 & TLC_LANES;
-        }
-        /* A branch on an odd number could not be predicted. */
-        const uint64_t over = (tlc_four(t + rows[part] * k) << 32) & -(uint64_t)(part & 1);
-        even -= over & TLC_LANES;
-        odd -= over >> 8 & TLC_LANES;
-        sums[0] += (double)(int32_t)((even & 0xFFFF) + (even >> 32 & 0xFFFF));
-        sums[1] += (double)(int32_t)((odd & 0xFFFF) + (odd >> 32 & 0xFFFF));
-        sums[2] += (double)(int32_t)((even >> 16 & 0xFFFF) + (even >> 48));
-        sums[3] += (double)(int32_t)((odd >> 16 & 0xFFFF) + (odd >> 48));
-        rows += part, n -= part;
-    }
-}
-
-/* Eight sums; operators of vectors are those of C with GNU's extension, which every processor can do. */
-typedef uint8_t tlc_bytes8 __attribute__((vector_size(8)));
-typedef uint16_t tlc_sums8 __attribute__((vector_size(16)));
-
-/* `groups` times eight columns, a constant, from the first one at `t` on. May read up to 7 bytes of the next row, or of
- * the slack behind the last one. */
-TLC_INLINE void tlc_codes_8(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, size_t groups, double *sums) {
-    while (n) {
-        const size_t part = n < 256 ? n : 256;
-        tlc_sums8 small[8] = {{0}};
-        for (size_t i = 0; i < part; i++) {
-            const uint8_t *row = t + rows[i] * k;
-            __builtin_prefetch(t + rows[i + TLC_AHEAD] * k);
-            if (groups > 7) __builtin_prefetch(t + rows[i + TLC_AHEAD] * k + 63);
-            for (size_t g = 0; g < groups; g++) {
-                tlc_bytes8 eight;
-                memcpy(&eight, row + 8 * g, 8);
-                small[g] += __builtin_convertvector(eight, tlc_sums8);
-            }
-        }
-        for (size_t g = 0; g < groups; g++)
-            for (size_t c = 0; c < 8; c++) sums[8 * g + c] += (double)(int32_t)small[g][c];
-        rows += part, n -= part;
-    }
-}
-
-static void tlc_codes_many(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, double *sums) {
-    size_t c = 0;
-    for (; c + 56 < k; c += 64) tlc_codes_8(t + c, rows, n, k, 8, sums + c);
-    for (; c + 24 < k; c += 32) tlc_codes_8(t + c, rows, n, k, 4, sums + c);
-    for (; c + 8 < k; c += 16) tlc_codes_8(t + c, rows, n, k, 2, sums + c);
-    if (c < k) tlc_codes_8(t + c, rows, n, k, 1, sums + c);
-}
-
-/* The sums of k columns to `sums`, with room for 7 more; they are integers, of which a double holds those that occur. */
-TLC_INLINE void tlc_sum_codes(const uint8_t *t, const uint32_t *rows, size_t n, size_t k, double *sums) {
-    for (size_t c = 0; c < k + 7; c++) sums[c] = 0;
-    if (k <= 4) tlc_codes_4(t, rows, n, k, sums);
-    else if (k <= 8) tlc_codes_8(t, rows, n, k, 1, sums);
-    else if (k <= 16) tlc_codes_8(t, rows, n, k, 2, sums);
-    else if (k <= 24) tlc_codes_8(t, rows, n, k, 3, sums);
-    else tlc_codes_many(t, rows, n, k, sums);
-    for (size_t c = 0; c < k; c++) sums[c] -= TLC_ZERO * (double)n;
-}
-
-/* --- sums of floats ------------------------------------------------------------------------------------------------ */
-
-/* Half precision to single by a product, which is right for subnormal numbers too; what is not finite becomes large. */
-TLC_INLINE float tlc_half(uint16_t h) {
-    const uint32_t bits = (uint32_t)(h & 0x7FFF) << 13, sign = (uint32_t)(h & 0x8000) << 16;
-    float f;
-    memcpy(&f, &bits, 4);
-    f *= 0x1p112f;
-    uint32_t out;
-    memcpy(&out, &f, 4);
-    out |= sign;
-    memcpy(&f, &out, 4);
-    return f;
-}
-
-TLC_INLINE float tlc_load(const void *values, size_t i, int type) {
-    if (type == TLC_FLOAT32) return ((const float *)values)[i];
-    if (type == TLC_FLOAT16) return tlc_half(((const uint16_t *)values)[i]);
-    return (float)((const uint8_t *)values)[i] - (float)TLC_ZERO;
-}
-
-/* `width` columns, a constant, from `first` on. */
-TLC_INLINE void tlc_floats(
-    const void *v, int type, const uint32_t *rows, size_t n, size_t k, size_t first, size_t width, double *out
-) {
-    const size_t size = type == TLC_FLOAT32 ? 4 : 2;
-    double sums[16] = {0};
-    for (size_t i = 0; i < n; i++) {
-        const char *next = (const char *)v + ((size_t)rows[i + TLC_AHEAD] * k + first) * size;
-        __builtin_prefetch(next);
-        if (width > 1) __builtin_prefetch(next + (width - 1) * size);
-        for (size_t c = 0; c < width; c++) sums[c] += (double)tlc_load(v, (size_t)rows[i] * k + first + c, type);
-    }
-    for (size_t c = 0; c < width; c++) out[first + c] = sums[c];
-}
-
-TLC_INLINE void tlc_sum_floats(const void *v, int type, const uint32_t *rows, size_t n, size_t k, double *out) {
-    size_t c = 0;
-    for (; c + 16 <= k; c += 16) tlc_floats(v, type, rows, n, k, c, 16, out);
-    for (; c + 8 <= k; c += 8) tlc_floats(v, type, rows, n, k, c, 8, out);
-    for (; c + 4 <= k; c += 4) tlc_floats(v, type, rows, n, k, c, 4, out);
-    if (k - c == 3) tlc_floats(v, type, rows, n, k, c, 3, out);
-    if (k - c == 2) tlc_floats(v, type, rows, n, k, c, 2, out);
-    if (k - c == 1) tlc_floats(v, type, rows, n, k, c, 1, out);
-}
-
-/* out = the sum of the table's rows; TLC_AHEAD numbers behind `rows` are rows too. */
-TLC_INLINE void tlc_sum_rows(
-    const tlc_table *table, int type, size_t k, const uint32_t *rows, size_t n, double *out
-) {
-    if (type == TLC_CODES) {
-        tlc_sum_codes(table->values, rows, n, k, out);
-        for (size_t c = 0; c < k; c++) out[c] *= (double)table->scales[c];
-    } else
-        tlc_sum_floats(table->values, type, rows, n, k, out);
 }
 
 static void tlc_sum_any(const tlc_table *table, const uint32_t *rows, size_t n, tlc_scorer *s) {
@@ -280,42 +131,49 @@ static int tlc_rows_of(const tlc_family *f, const uint32_t *buckets, const int64
 }
 
 /* --- counts of a text's buckets ------------------------------------------------------------------------------------
- * Open addressing; a slot is free unless its stamp is that of the text. */
+ * Open addressing by the bucket, which is a hash. A slot holds the number of a bucket among all that were ever counted: it
+ * is free for a text whose first number is larger. */
 
-static int tlc_slots_room(tlc_scorer *s, size_t n) {
-    if (s->slots && s->slots / 2 >= n) return 0;
-    size_t slots = 1024;
-    while (slots / 2 < n) slots *= 2;
-    uint32_t **arrays[5] = {&s->keys, &s->stamps, &s->places, &s->distinct, &s->repeats};
-    s->slots = 0;
-    for (int i = 0; i < 5; i++) {
-        free(*arrays[i]);
-        *arrays[i] = calloc(slots, sizeof **arrays[i]);
-        if (*arrays[i] == NULL) return -1;
+static int tlc_counts_room(tlc_scorer *s, size_t all, size_t longest) {
+    if (all + TLC_AHEAD > s->counts_room) {
+        const size_t room = all + all / 2 + TLC_AHEAD;
+        if (tlc_resize(&s->distinct, room * 4) || tlc_resize(&s->repeats, room * 4) || tlc_resize(&s->again, room * 4))
+            return -1;
+        s->counts_room = room;
     }
-    s->slots = slots, s->stamp = 0;
-    return 0;
+    if (s->slots >= 3 * longest && s->number < 1U << 31 && s->slots) return 0;
+    size_t slots = s->slots ? s->slots : 1024;
+    while (slots < 3 * longest) slots *= 2;
+    free(s->numbers);
+    s->numbers = calloc(slots, sizeof *s->numbers);
+    s->slots = s->numbers ? slots : 0, s->number = 1;
+    return s->numbers ? 0 : -1;
 }
 
-/* Fills s->distinct and s->repeats; returns how many buckets differ, or -1 without memory. */
-static int64_t tlc_count_buckets(tlc_scorer *s, const uint32_t *buckets, size_t n) {
-    if (tlc_slots_room(s, n)) return -1;
-    if (++s->stamp == 0) {
-        memset(s->stamps, 0, s->slots * sizeof *s->stamps);
-        s->stamp = 1;
-    }
-    const size_t mask = s->slots - 1;
-    int64_t found = 0;
-    for (size_t i = 0; i < n; i++) {
-        size_t slot = (size_t)((buckets[i] * 0x9E3779B97F4A7C15ULL) >> 32) & mask;
-        while (s->stamps[slot] == s->stamp && s->keys[slot] != buckets[i]) slot = (slot + 1) & mask;
-        if (s->stamps[slot] != s->stamp) {
-            s->stamps[slot] = s->stamp, s->keys[slot] = buckets[i], s->places[slot] = (uint32_t)found;
-            s->distinct[found] = buckets[i], s->repeats[found++] = 0;
+/* Fills distinct, repeats and, with the places of those that repeat, again, all for n texts. */
+static int tlc_count_buckets(tlc_scorer *s, const uint32_t *buckets, const int64_t *ends, size_t n) {
+    size_t longest = 0;
+    for (size_t t = 0; t < n; t++)
+        if ((size_t)(ends[t + 1] - ends[t]) > longest) longest = (size_t)(ends[t + 1] - ends[t]);
+    if (tlc_counts_room(s, (size_t)ends[n], longest)) return -1;
+    const uint32_t number = s->number, mask = (uint32_t)(s->slots - 1);
+    uint32_t found = 0, again = 0;
+    for (size_t t = 0; t < n; t++) {
+        const uint32_t first = number + found;
+        for (int64_t i = ends[t]; i < ends[t + 1]; i++) {
+            const uint32_t bucket = buckets[i];
+            uint32_t slot = bucket & mask;
+            while (s->numbers[slot] >= first && s->distinct[s->numbers[slot] - number] != bucket) slot = (slot + 1) & mask;
+            if (s->numbers[slot] < first) {
+                s->numbers[slot] = number + found;
+                s->distinct[found] = bucket, s->repeats[found++] = 1;
+            } else if (s->repeats[s->numbers[slot] - number]++ == 1)
+                s->again[again++] = s->numbers[slot] - number;
         }
-        s->repeats[s->places[slot]]++;
+        s->distinct_ends[t + 1] = found, s->again_ends[t + 1] = again;
     }
-    return found;
+    s->number += found;
+    return 0;
 }
 
 TLC_INLINE double tlc_tf(int counts, uint32_t count) {
@@ -329,32 +187,58 @@ TLC_INLINE double tlc_divisor(int norm, size_t n, double squares) {
     return norm == TLC_NONE || !(divisor > 0) ? 1.0 : divisor;
 }
 
+/* Of the distinct bucket i, when tlc_rows_of was called with them. */
+TLC_INLINE int tlc_has_row(const tlc_family *f, const tlc_scorer *s, size_t i) {
+    return f->bitmap == NULL || s->before[i + 1] > s->before[i];
+}
+
+TLC_INLINE uint32_t tlc_row(const tlc_family *f, const tlc_scorer *s, size_t i) {
+    return f->bitmap == NULL ? s->distinct[i] : s->rows[s->before[i]];
+}
+
 /* --- texts --------------------------------------------------------------------------------------------------------- */
 
-/* Texts whose weights depend on how often each n-gram occurs. */
+/* The sum of squares of the weighted counts of text t; what repeats is added to what all would be that occur once. */
+static double tlc_squares(const tlc_family *f, const tlc_scorer *s, size_t t) {
+    const size_t begin = (size_t)s->distinct_ends[t], end = (size_t)s->distinct_ends[t + 1];
+    double squares = 0;
+    if (f->idf == NULL) squares = (double)(end - begin);
+    for (size_t i = begin; f->idf && i < end; i++) {
+        const double idf = tlc_has_row(f, s, i) ? (double)f->idf[tlc_row(f, s, i)] : f->idf_default;
+        squares += idf * idf;
+    }
+    for (uint32_t j = s->again_ends[t]; j < s->again_ends[t + 1]; j++) {
+        const size_t i = s->again[j];
+        const double tf = tlc_tf(f->counts, s->repeats[i]);
+        const double idf =
+            f->idf == NULL ? 1.0 : tlc_has_row(f, s, i) ? (double)f->idf[tlc_row(f, s, i)] : f->idf_default;
+        squares += (tf * tf - 1.0) * idf * idf;
+    }
+    return squares;
+}
+
+/* Texts whose weights depend on how often each n-gram occurs: the rows of all that differ, and once more, with what is
+ * above 1, of those that repeat. */
 static int tlc_add_counted(
     const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, tlc_scorer *s, double *logits
 ) {
     const size_t k = (size_t)f->table.k;
+    if (tlc_count_buckets(s, buckets, ends, n)) return -1;
+    if (tlc_rows_of(f, s->distinct, s->distinct_ends, n, s)) return -1;
     for (size_t t = 0; t < n; t++, logits += k) {
-        const size_t all = (size_t)(ends[t + 1] - ends[t]);
-        const int64_t distinct = tlc_count_buckets(s, buckets + ends[t], all);
-        if (distinct < 0) return -1;
-        double squares = 0;
-        for (size_t c = 0; c < k; c++) s->sums[c] = 0;
-        for (int64_t i = 0; i < distinct; i++) {
-            const int64_t one[2] = {0, 1};
-            if (tlc_rows_of(f, s->distinct + i, one, 1, s)) return -1;
-            const size_t has_row = s->row_ends[1], row = s->rows[0];
-            const double tf = tlc_tf(f->counts, s->repeats[i]);
-            const double scaled = tf * (f->idf == NULL ? 1.0 : has_row ? (double)f->idf[row] : f->idf_default);
-            squares += scaled * scaled;
-            if (!has_row) continue;
-            for (size_t c = 0; c < k; c++) s->sums[c] += tf * (double)tlc_load(f->table.values, row * k + c, f->table.type);
+        tlc_sum_any(&f->table, s->rows + s->row_ends[t], s->row_ends[t + 1] - s->row_ends[t], s);
+        for (uint32_t j = s->again_ends[t]; j < s->again_ends[t + 1]; j++) {
+            const size_t i = s->again[j];
+            const double more = tlc_tf(f->counts, s->repeats[i]) - 1.0;
+            if (more == 0 || !tlc_has_row(f, s, i)) continue;
+            const size_t at = (size_t)tlc_row(f, s, i) * k;
+            for (size_t c = 0; c < k; c++)
+                s->sums[c] += more * (double)tlc_load(f->table.values, at + c, f->table.type) *
+                              (f->table.type == TLC_CODES ? (double)f->table.scales[c] : 1.0);
         }
-        const double divisor = tlc_divisor(f->norm, all, squares);
-        for (size_t c = 0; c < k; c++)
-            logits[c] += s->sums[c] * (f->table.type == TLC_CODES ? (double)f->table.scales[c] : 1.0) / divisor;
+        const double divisor =
+            tlc_divisor(f->norm, (size_t)(ends[t + 1] - ends[t]), f->norm == TLC_L2 ? tlc_squares(f, s, t) : 0);
+        for (size_t c = 0; c < k; c++) logits[c] += s->sums[c] / divisor;
     }
     return 0;
 }
