@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from tlclassic._validate import check_texts
@@ -16,7 +16,6 @@ from tlclassic.errors import InvalidParameterError
 from tlclassic.features import NgramVectorizer
 from tlclassic.features.tokens import BATCH_SIZE
 from tlclassic.heads import ngram_state
-from tlclassic.heads.fitting import probabilities
 from tlclassic.heads.ngram_features import Features, make_embedding, restricted
 from tlclassic.heads.ngram_fitting import check_parameters, fit_texts
 from tlclassic.heads.ngram_streams import (
@@ -28,6 +27,7 @@ from tlclassic.heads.ngram_streams import (
     single_problem,
     taught,
 )
+from tlclassic.heads.predicting import LogitClassifier
 from tlclassic.heads.solvers import row_weights
 from tlclassic.heads.streaming import LEARNING_RATE, Streaming
 from tlclassic.heads.targets import Targets, read_targets
@@ -36,7 +36,7 @@ from tlclassic.vectors import WordVectors
 __all__ = ["NgramClassifier"]
 
 
-class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class NgramClassifier(LogitClassifier, BaseEstimator):  # type: ignore[misc]
     """Logistic regression over hashed word and character n-grams, and pooled word vectors if given.
 
     Trained on labels, on their probabilities (soft labels) or on several labels a text; made to be compiled
@@ -320,29 +320,6 @@ class NgramClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Coefficients of what ``embedding_`` gives, of shape (K, d); None without word vectors."""
         self._settle()
         return self._embedding_coef
-
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Logits of shape (n, K), or (n,) for two classes."""
-        z = self._logits(X)
-        return z[:, 0] if z.shape[1] == 1 and not self.multilabel_ else z
-
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probabilities of shape (n, C)."""
-        return probabilities(self._logits(X), multilabel=self.multilabel_)
-
-    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
-        """Logarithms of the probabilities."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """The likeliest class of each text; with ``multilabel`` the int64 indicator of labels above one half."""
-        z = self._logits(X)
-        if self.multilabel_:
-            return (z > 0.0).astype(np.int64)
-        chosen = (z[:, 0] > 0.0).astype(np.int64) if z.shape[1] == 1 else z.argmax(axis=1)
-        labels: NDArray[Any] = self.classes_[chosen]
-        return labels
 
     def _logits(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)

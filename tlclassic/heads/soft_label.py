@@ -8,14 +8,15 @@ from typing import Any, Self
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tlclassic._validate import check_choice, check_number
 from tlclassic.errors import InvalidParameterError
-from tlclassic.heads.fitting import fit_targets, probabilities, weighted_outputs
+from tlclassic.heads.fitting import fit_targets, weighted_outputs
 from tlclassic.heads.matrix import as_csr
+from tlclassic.heads.predicting import LogitClassifier
 from tlclassic.heads.solvers import row_weights
 from tlclassic.heads.streaming import LEARNING_RATE, Streaming
 from tlclassic.heads.targets import Targets, read_targets
@@ -23,7 +24,7 @@ from tlclassic.heads.targets import Targets, read_targets
 __all__ = ["SoftLabelLogisticRegression"]
 
 
-class SoftLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class SoftLabelLogisticRegression(LogitClassifier, BaseEstimator):  # type: ignore[misc]
     """Logistic regression that takes labels or their probabilities.
 
     The objective is that of scikit-learn's ``LogisticRegression``: ``C * sum_i w_i * CE(P_i, p_i)`` plus the penalty,
@@ -251,30 +252,7 @@ class SoftLabelLogisticRegression(ClassifierMixin, BaseEstimator):  # type: igno
     def _l1_ratio(self) -> float:
         return {"l2": 0.0, "l1": 1.0}.get(self.penalty, self.l1_ratio)
 
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Logits of shape (n, K), or (n,) for two classes."""
-        z = self._logits(X)
-        return z[:, 0] if z.shape[1] == 1 and not self.multilabel_ else z
-
     def _logits(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
         return np.asarray(X @ self.coef_.T + self.intercept_, np.float64)
-
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probabilities of shape (n, C)."""
-        return probabilities(self._logits(X), multilabel=self.multilabel_)
-
-    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
-        """Logarithms of the probabilities."""
-        with np.errstate(divide="ignore"):
-            return np.log(self.predict_proba(X))
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """The likeliest class of each row; with ``multilabel`` the int64 indicator of labels above one half."""
-        z = self._logits(X)
-        if self.multilabel_:
-            return (z > 0.0).astype(np.int64)
-        chosen = (z[:, 0] > 0.0).astype(np.int64) if z.shape[1] == 1 else z.argmax(axis=1)
-        labels: NDArray[Any] = self.classes_[chosen]
-        return labels
