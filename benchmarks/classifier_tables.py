@@ -8,7 +8,7 @@ from markdown import load, table
 
 SETS = ("sst2", "trec6", "ag_news", "banking77", "reuters_r8", "stackoverflow20", "goemotions", "snips")
 PEERS = ("fastText", "TF-IDF + LR", "NB-SVM")
-OURS = ("tlclassic n-grams", "tlclassic n-grams + word vectors")
+OURS = ("tlclassic", "tlclassic + word vectors")
 #: With the word vectors that ours may have: beside the peers as they are commonly used.
 INFORMED = ("fastText + word vectors",)
 SPEED_PEERS = (

@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, resumable, then the tables. Needs ../shared; about two hours on two cores.
+"""`make bench`: every benchmark, resumable, then the tables. Needs ../shared; about four hours on two cores.
 
 The scratch folder (.cache/benchmarks, or TLCLASSIC_SCRATCH) takes 14 GB: text files the size of the full public tables.
 """
@@ -16,6 +16,12 @@ TRAINED = {
     "imdb-word2vec-100d": ["--algorithm", "word2vec"],
     "imdb-fasttext-100d": ["--algorithm", "fasttext", "--epochs", "3"],
 }
+
+
+SCRIPTS = (
+    "bench_references", "bench_load", "bench_pool", "bench_accuracy", "bench_scoring", "bench_training",
+    "bench_classifiers", "bench_size", "bench_start", "bench_tune", "tables",
+)  # fmt: skip
 
 
 def train_vectors() -> None:
@@ -45,7 +51,7 @@ def main() -> None:
     if not SHARED.exists():
         sys.exit(f"the benchmarks need the data sets in {SHARED}, which are not there")
     train_vectors()
-    for name in ("bench_references", "bench_load", "bench_pool", "bench_accuracy", "tables"):
+    for name in SCRIPTS:
         subprocess.run([sys.executable, str(HERE / f"{name}.py")], check=True)
 
 
