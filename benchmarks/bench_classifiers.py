@@ -1,7 +1,8 @@
 """Accuracy of classifiers on eight sets: ours against tuned fastText, TF-IDF + logistic regression and NB-SVM.
 
 All are tuned on the same dev data, the peers by a staged search (tasks.py), ours by `tlclassic.tune`, and fitted on
-train only; the test file is read once, for the final row. One thread. Resumable: rows that stand in the results file are not run again.
+train only; the test file is read once, for the final row. One thread. Resumable: rows that stand in the results
+file are not run again.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from sklearn.svm import LinearSVC
 
 FASTTEXT_VERSION = "0.9.3"
 LABEL = "__label__"
+SEEDS = 4
 VECTORS = SHARED / "vectors" / "minilm_static_128d" / "minilm-static.40k.128d.txt.gz"
 _APART = re.compile(r"([.!?,'/();:\"])")
 Predict = Callable[[list[str]], Any]
@@ -51,7 +52,14 @@ class FastText:
     def __init__(self, path: Path, **settings: Any) -> None:
         import fasttext
 
-        self.model = fasttext.train_supervised(input=str(path), verbose=0, thread=1, **settings)
+        # Now and then it stops with "Encountered NaN"; another seed often helps.
+        for seed in range(SEEDS):
+            try:
+                self.model = fasttext.train_supervised(input=str(path), verbose=0, thread=1, seed=seed, **settings)
+                return
+            except RuntimeError:
+                if seed == SEEDS - 1:
+                    raise
 
     def predict(self, texts: list[str]) -> list[Any]:
         """A list of labels a text; every text has to end its line."""

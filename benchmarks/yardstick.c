@@ -12,7 +12,10 @@
 #include <string.h>
 #include <emmintrin.h>
 
-enum { BITS = 20, CHUNK = 1024 };
+#ifndef BITS
+#define BITS 20
+#endif
+enum { CHUNK = 1024 };
 
 static inline int32_t best(__m128 sum)
 {
