@@ -104,3 +104,12 @@ def test_what_is_refused_before_any_work(files, run, arguments, message):
     assert message in err
     assert out == ""
     assert not (files / "c.tlc").exists()
+
+
+def test_the_compiled_model_knows_its_columns(files, run, monkeypatch, capsys):
+    rows = (files / "train.tsv").read_text().replace("text\tlabel", "body\ttopic", 1)
+    (files / "named.tsv").write_text(rows)
+    assert run("named.tsv", "--text", "body", "--label", "topic", "--compiled", "c.tlc")[0] == 0
+    monkeypatch.setattr(sys, "argv", ["tlclassic", "evaluate", "c.tlc", "named.tsv", "--json"])
+    assert _run() == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] == 1.0

@@ -92,6 +92,7 @@ def tune(
     data = load_dataset(str(train_file), **reading)
     _say_unlabelled(train_file, data)
     held_out = None if dev is None else _load_dev(dev, {**reading, "multilabel": data.multilabel})
+    task = {"text": text, "label": label, "multilabel": data.multilabel, "separator": separator}
     with progress_bar("tuning") as advance:
         result = search(
             data.texts,
@@ -107,8 +108,8 @@ def tune(
             random_state=seed,
             threads=threads,
             on_progress=lambda state: advance(min(int(state["elapsed"]), int(time)), int(time)),
+            provenance={"task": task, "sha256": _digest(train_file)},
         )
-    task = {"text": text, "label": label, "multilabel": data.multilabel, "separator": separator}
     report = _report(result, data, train_file)
     _save(result, report, task, out, compiled, trials)
     for remark in result.notes:

@@ -24,7 +24,7 @@ from tlclassic._validate import check_choice, check_integer
 from tlclassic.errors import InvalidParameterError
 from tlclassic.heads.thresholds import ThresholdClassifier, held_out_f1
 
-__all__ = ["SPARSE_STRENGTHS", "LogisticSearch", "check_enough", "search_logistic"]
+__all__ = ["LogisticSearch", "check_enough", "search_logistic"]
 
 #: Inverse regularisation strengths tried, from strong to weak; the search stops two steps after its best. Standardised
 #: dense columns have unit variance, TF-IDF rows unit length: their useful ranges lie decades apart.

@@ -19,12 +19,13 @@ from tlclassic.errors import InvalidParameterError
 from tlclassic.features import EmbeddingVectorizer
 from tlclassic.features.poolings import resolve_poolings
 from tlclassic.heads import LogisticSearch, NgramClassifier, check_enough, search_logistic
-from tlclassic.heads.logistic import SPARSE_STRENGTHS
 
 __all__ = ["FeatureOptions", "TrainingResult", "build_features", "train_classifier"]
 
 #: Features that are hashed n-grams.
 NGRAMS = ("ngrams", "ngrams-char")
+#: Strengths tried for them; rows weighted by idf are longer than one.
+STRENGTHS = tuple(float(10.0**exponent) for exponent in np.arange(-2, 3.5, 0.5))
 _KINDS = "ngrams, ngrams-char, vectors:PATH, tfidf, tfidf-char"
 CALIBRATIONS = ("none", "sigmoid", "isotonic", "temperature")
 
@@ -190,7 +191,7 @@ def _train_ngrams(
     # An array of objects can be indexed by the folds.
     matrix = np.empty(len(texts), dtype=object)
     matrix[:] = texts
-    search = search_logistic(matrix, targets, strengths=SPARSE_STRENGTHS, estimator=classifier, **searching)
+    search = search_logistic(matrix, targets, strengths=STRENGTHS, estimator=classifier, **searching)
     fitted = search.estimator
     if calibrate != "none":
         fitted = _calibrated(fitted, matrix, targets, calibrate, search.n_folds)

@@ -38,6 +38,8 @@ class Finisher:
     max_size : int or None
     threads : int
     random_state : int
+    provenance : dict
+        What the compiled classifier is to know besides.
     """
 
     problem: Problem
@@ -47,6 +49,7 @@ class Finisher:
     max_size: int | None
     threads: int
     random_state: int
+    provenance: dict[str, Any]
 
     def fit(self, trial: Trial, rows: Rows) -> Any:
         """The classifier of a trial, fitted on ``rows``."""
@@ -92,6 +95,7 @@ class Finisher:
         if report_on is not None:
             shown = {"texts": [self.problem.texts[i] for i in report_on], "labels": self.labels(report_on)}
         provenance = {
+            **self.provenance,
             "made_by": "tlclassic.tune",
             "n": self.problem.n,
             "search": {"metric": self.metric, **trial.as_dict()},

@@ -47,6 +47,7 @@ def tune(
     random_state: int = 0,
     threads: int | None = None,
     on_progress: Callable[[dict[str, Any]], Any] | None = None,
+    provenance: dict[str, Any] | None = None,
 ) -> TuneResult:
     """Search for the features and the strength of a classifier, and compile the best one.
 
@@ -80,6 +81,8 @@ def tune(
     on_progress : callable, optional
         Called after each trial with a dict: ``trial``, ``best`` (as in ``trials``), ``n_trials``, ``elapsed``,
         ``time``.
+    provenance : dict, optional
+        JSON-able facts that the compiled classifier keeps, such as where the texts come from.
 
     Returns
     -------
@@ -117,7 +120,9 @@ def tune(
         vectors = WordVectors.load(vectors)
     random = np.random.default_rng(random_state)
     splits = make_splits(problem.targets.P[: problem.n], problem.n_dev, random)
-    finisher = Finisher(problem, splits, metric, vectors, limit, threads or available_cpus(), int(random_state))
+    finisher = Finisher(
+        problem, splits, metric, vectors, limit, threads or available_cpus(), int(random_state), provenance or {}
+    )
     work = _Work(problem, finisher, clock, on_progress)
     balance = metric == "macro_f1"
     space = Space(multilabel=multilabel, balance=balance, vectors=vectors is not None, max_size=limit, fast=fast)
