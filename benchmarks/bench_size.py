@@ -46,7 +46,7 @@ def ours(task: Task) -> dict[str, dict[str, float]]:
 def fasttext(task: Task) -> dict[str, dict[str, float]]:
     """The .bin and the .ftz of one model."""
     source = peers.fasttext_file(SCRATCH / f"{task.name}.fasttext.txt", task.texts["train"], task.labels["train"])
-    model = peers.FastText(source, wordNgrams=2, dim=10, lr=0.5, epoch=5, bucket=1 << 20)
+    model = peers.FastText(source, wordNgrams=2, dim=10, lr=0.5, epoch=25, bucket=1 << 20)
     row = {"fastText dim 10": _saved(task, model, SCRATCH / f"{task.name}.size.bin")}
     model.model.quantize(input=str(source), qnorm=True, retrain=True, cutoff=CUTOFF, thread=1, epoch=1)
     return {**row, "fastText quantised": _saved(task, model, SCRATCH / f"{task.name}.size.ftz")}

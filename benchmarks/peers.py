@@ -33,10 +33,14 @@ def fasttext_text(text: str) -> str:
 
 
 def fasttext_file(path: Path, texts: Sequence[str], labels: Sequence[Sequence[str]], normalise: bool = True) -> Path:
-    """A training file; a text may have several labels."""
+    """A training file; a text may have several labels.
+
+    Shuffled: fastText takes the lines in order, and in several of the sets they are sorted by label.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", encoding="utf-8") as file:
-        for text, names in zip(texts, labels, strict=True):
+        for row in np.random.default_rng(0).permutation(len(texts)):
+            text, names = texts[row], labels[row]
             line = fasttext_text(text) if normalise else " ".join(text.split())
             file.write(" ".join([*(LABEL + name.replace(" ", "_") for name in names), line]) + "\n")
     return path

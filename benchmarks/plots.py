@@ -55,7 +55,7 @@ def accuracy_plot(rows: dict[str, dict[str, Any]], path: Path) -> None:
         return left + (value - 60) / 40 * (right - left)
 
     bottom = top + step * len(sets)
-    parts = [part for tick in range(60, 101, 5) for part in tick(place(tick), top - 14, bottom - 10, f"{tick}")]
+    parts = [part for number in range(60, 101, 5) for part in tick(place(number), top - 14, bottom - 10, f"{number}")]
     for row_number, name in enumerate(sets):
         y = top + step * row_number + 8
         parts += [text(left - 12, y + 4, name, anchor="end"), line(left, y, right, y)]
