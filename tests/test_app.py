@@ -187,9 +187,10 @@ def test_multilabel(files, run):
     assert json.loads(out)["n"] == 24
 
 
+@pytest.mark.parametrize("features", ["tfidf", "ngrams"])
 @pytest.mark.parametrize("method", ["sigmoid", "isotonic", "temperature"])
-def test_calibrated_model_is_saved_and_applied(files, run, method):
-    assert run("train", "train.tsv", "-f", "tfidf", "--calibrate", method, "-o", "model.tlc")[0] == 0
+def test_calibrated_model_is_saved_and_applied(files, run, method, features):
+    assert run("train", "train.tsv", "-f", features, "--calibrate", method, "-o", "model.tlc")[0] == 0
     code, out, _ = run("predict", "model.tlc", "--lines", "--proba", stdin="late parcel\n")
     assert code == 0
     assert json.loads(out)["label"] == "delivery"

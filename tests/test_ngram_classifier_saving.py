@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+from sklearn.model_selection import GridSearchCV
 
 import tlclassic
 from tlclassic import NgramClassifier, WordVectors
@@ -122,3 +125,28 @@ def test_a_damaged_state_is_refused(change, message):
     change(metadata, arrays)
     with pytest.raises(CorruptArtifactError, match=message):
         NgramClassifier.from_state(metadata, arrays)
+
+
+@pytest.mark.parametrize("ensemble", [True, False])
+@pytest.mark.parametrize("method", ["sigmoid", "isotonic", "temperature"])
+def test_calibrated(method, ensemble, tmp_path):
+    model = CalibratedClassifierCV(NgramClassifier(), method=method, cv=2, ensemble=ensemble).fit(TEXTS, LABELS)
+    tlclassic.save(model, tmp_path / "model.tlc")
+    opened = tlclassic.load(tmp_path / "model.tlc")
+    np.testing.assert_array_equal(opened.predict_proba(NEW), model.predict_proba(NEW))
+    assert opened.predict(NEW).tolist() == model.predict(NEW).tolist()
+
+
+def test_calibrated_after_the_fit(tmp_path):
+    fitted = NgramClassifier().fit(TEXTS, LABELS)
+    model = CalibratedClassifierCV(FrozenEstimator(fitted), cv=2).fit(TEXTS, LABELS)
+    tlclassic.save(model, tmp_path / "model.tlc")
+    opened = tlclassic.load(tmp_path / "model.tlc")
+    np.testing.assert_array_equal(opened.predict_proba(NEW), model.predict_proba(NEW))
+
+
+def test_a_search_is_refused_with_what_to_save_instead(tmp_path):
+    search = GridSearchCV(NgramClassifier(), {"C": [1.0, 3.0]}, cv=2).fit(TEXTS, LABELS)
+    with pytest.raises(InvalidParameterError, match=r"Save the fitted estimator that it holds, such as its best_est"):
+        tlclassic.save(search, tmp_path / "model.tlc")
+    assert not (tmp_path / "model.tlc").exists()

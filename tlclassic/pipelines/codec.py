@@ -30,6 +30,10 @@ PLAIN_ESTIMATORS = {
     "SGDClassifier": "sklearn.linear_model",
     "LinearSVC": "sklearn.svm",
     "OneVsRestClassifier": "sklearn.multiclass",
+    "CalibratedClassifierCV": "sklearn.calibration",
+    "_SigmoidCalibration": "sklearn.calibration",
+    "_TemperatureScaling": "sklearn.calibration",
+    "FrozenEstimator": "sklearn.frozen",
     "LabelBinarizer": "sklearn.preprocessing",
     "MultiLabelBinarizer": "sklearn.preprocessing",
     "StandardScaler": "sklearn.preprocessing",
@@ -57,6 +61,8 @@ OWN_ESTIMATORS = {
 _WITH_VECTORS = ("EmbeddingVectorizer", "NgramClassifier")
 #: Attributes that `fit` and `partial_fit` make anew and prediction does not read.
 _TRANSIENT = ("_loss_function_",)
+#: One of the classifiers that a CalibratedClassifierCV averages; no estimator.
+_CALIBRATED = {"_CalibratedClassifier": "sklearn.calibration"}
 _ATTRIBUTE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TAG = "$"  # a JSON object with this key is not a plain dict
 _DTYPES = ("float64", "float32", "int64", "int32", "bool")
@@ -107,7 +113,9 @@ class Encoder:
             self.arrays.update({f"{place}/{key}": array for key, array in arrays.items()})
             output = getattr(estimator, "_sklearn_output_config", None)
             return {_TAG: "own", "class": name, "state": metadata, "place": place, "output": output}
-        if name := class_of(estimator, PLAIN_ESTIMATORS):
+        name = class_of(estimator, PLAIN_ESTIMATORS)
+        # An object that splits into folds is left to the fall-back.
+        if name and isinstance(getattr(estimator, "cv", None), (int, str, type(None))):
             return self._plain(estimator, name, place)
         return self._fallback(estimator, place)
 
@@ -145,6 +153,9 @@ class Encoder:
             return {_TAG: "dict", "pairs": pairs}
         if isinstance(value, type) and issubclass(value, np.generic) and np.dtype(value).name in _DTYPES:
             return {_TAG: "type", "dtype": np.dtype(value).name}
+        if class_of(value, _CALIBRATED):
+            parts = {name: self.value(part, f"{place}.{name}") for name, part in vars(value).items()}
+            return {_TAG: "calibrated", "parts": parts}
         if hasattr(value, "get_params") and hasattr(value, "fit"):
             return self.estimator(value, place)
         raise InvalidParameterError(
@@ -262,6 +273,9 @@ class Decoder:
             return np.array(value["items"], dtype=value["dtype"] if value["dtype"].startswith("<U") else object)
         if kind == "array":
             return self._array(value)
+        if kind == "calibrated":
+            module = importlib.import_module(_CALIBRATED["_CalibratedClassifier"])
+            return module._CalibratedClassifier(**{name: self.value(part) for name, part in value["parts"].items()})
         return self.estimator(value)
 
     def _array(self, node: dict[str, Any]) -> NDArray[Any]:

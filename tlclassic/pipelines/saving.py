@@ -177,9 +177,11 @@ def _encode_with_skops(estimator: Any, place: str) -> dict[str, Any]:
         raise InvalidParameterError(f"{place} cannot be saved: skops cannot store it ({error}).") from error
     foreign = _foreign_types(skops_io, raw, ())
     if foreign:
+        ours = any(name.startswith("tlclassic.") for name in foreign)
+        remedy = " Save the fitted estimator that it holds, such as its best_estimator_." if ours else ""
         raise InvalidParameterError(
             f"{place} cannot be saved so that it opens again: it holds types outside the allow-list: "
-            f"{', '.join(foreign)}."
+            f"{', '.join(foreign)}.{remedy}"
         )
     return {"$": "skops", "block": f"{place}/skops", "raw": raw}
 
