@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import runpy
 import subprocess
 import sys
@@ -48,6 +50,16 @@ def test_labels_are_those_of_the_largest_logit(outputs, vectors):
     assert proba.shape == (len(TEXTS), max(2, outputs))
     np.testing.assert_allclose(proba.sum(axis=1), 1)
     np.testing.assert_array_equal(proba.argmax(axis=1), best)
+
+
+@pytest.mark.parametrize("vectors", [False, True])
+def test_copies_and_worker_processes(vectors, tmp_path):
+    classifier(vectors=vectors).save(tmp_path / "model.tlc")
+    model = CompiledClassifier.load(tmp_path / "model.tlc")
+    expected = model.decision_function(TEXTS)
+    for twin in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(twin.decision_function(TEXTS), expected)
+        assert twin.metadata == model.metadata
 
 
 @pytest.mark.parametrize("vectors", [False, True])

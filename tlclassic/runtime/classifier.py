@@ -101,6 +101,11 @@ class CompiledClassifier:
         kinds = ", ".join(f"{family['type']}" for family in self.metadata["families"]) or "no families"
         return f"CompiledClassifier({len(self.classes_)} classes, {kinds}, {self.nbytes:,} bytes)"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The kernel's scorer is made anew; arrays of a mapped file are copied.
+        arrays = {name: np.array(array) for name, array in self._arrays.items()}
+        return type(self), (self.metadata, arrays)
+
     # --- files -------------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
