@@ -15,7 +15,7 @@ from tlclassic.tuning.scoring import log_loss, score_proba, thresholds_for
 from tlclassic.tuning.search import Search
 from tlclassic.tuning.space import BITS, Configuration, Space
 from tlclassic.tuning.splits import make_splits, rung_sizes
-from tlclassic.tuning.trials import smoothed
+from tlclassic.tuning.trials import Trial, smoothed
 
 
 def one_hot(strata, n_classes):
@@ -157,8 +157,10 @@ class MadeUpFit:
 
     def __init__(self, evaluator, configuration, n_rows):
         self.evaluator, self.configuration, self.n_rows = evaluator, configuration, n_rows
+        self.seconds = 0.0
 
     def at(self, C):
+        self.seconds += self.n_rows * self.evaluator.seconds_per_row
         self.evaluator.now += self.n_rows * self.evaluator.seconds_per_row
         self.evaluator.rows.append(self.n_rows)
         right = (self.configuration.char_ngrams == (3, 6)) + (not self.configuration.nb)
@@ -232,3 +234,9 @@ def test_an_interrupt_before_anything_is_done_is_passed_on(monkeypatch):
     monkeypatch.setattr(MadeUpFit, "at", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_search(monkeypatch, time=1.0)
+
+
+def test_only_the_fits_of_a_trial_grow_with_the_rows():
+    trial = Trial(Configuration(), 0, 1_000, 1, 1.0, 0.5, 1.0, seconds=5.0, overhead=4.0)
+    assert trial.seconds_for(1_000) == 5.0
+    assert trial.seconds_for(10_000) == pytest.approx(4.0 + 10**1.3)

@@ -156,6 +156,7 @@ class Search:
         trial = Trial(configuration, rung, n_rows, n_splits, climb.best, score, loss, proba=proba)
         trial.path = {strength: value[0] for strength, value in climb.found.items()}
         trial.seconds = time.perf_counter() - start
+        trial.overhead = max(0.0, trial.seconds - climb.fit_seconds)
         self.trials.append(trial)
         self.clock.reserved = self.reserve(self.best)
         if self.on_trial is not None:
@@ -198,6 +199,11 @@ class _Climb:
     def best(self) -> float:
         """The strength with the best score; of equals the one with the lower log loss."""
         return max(self.found, key=lambda C: (self.found[C][0], -self.found[C][1]))
+
+    @property
+    def fit_seconds(self) -> float:
+        """Of all fits so far."""
+        return float(sum(fit.seconds for fit in self._fits))
 
     def visit(self, C: float) -> None:
         """Fit and score at ``C``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -44,6 +45,8 @@ class Trial:
         Mean over the splits.
     seconds : float
         All of the trial.
+    overhead : float
+        Seconds of these that were no fitting: features and scores, which more training rows make little longer.
     path : dict of float to float
         Strength → score.
     proba : list of float64 array of shape (n_held_out, K)
@@ -58,6 +61,7 @@ class Trial:
     score: float
     log_loss: float
     seconds: float = 0.0
+    overhead: float = 0.0
     path: dict[float, float] = field(default_factory=dict)
     proba: list[Float] = field(default_factory=list)
 
@@ -68,7 +72,8 @@ class Trial:
 
     def seconds_for(self, n_rows: int) -> float:
         """A guess of what one fit from nothing will take on so many rows: about all the fits that led here."""
-        return float(self.seconds / self.n_splits * (n_rows / self.n_rows) ** GROWTH)
+        fitting = (self.seconds - self.overhead) * (n_rows / self.n_rows) ** GROWTH
+        return float((self.overhead + fitting) / self.n_splits)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable."""
@@ -132,9 +137,11 @@ class _Fit:
         if self._scale is not None and len(self._scale) == 1:
             self._scale = self._scale[0]
         self._start: tuple[Float, Float] | None = None
+        self.seconds = 0.0  # of all fits so far
 
     def at(self, C: float) -> Float:
         """Probabilities of the held-out rows, of shape (n, K), at strength ``C``."""
+        began = time.perf_counter()
         with warnings.catch_warnings():
             # A trial is judged as it is.
             warnings.simplefilter("ignore", ConvergenceWarning)
@@ -149,6 +156,7 @@ class _Fit:
                 max_iter=MAX_ITER,
                 threads=self._evaluator.threads,
             )
+        self.seconds += time.perf_counter() - began
         self._start = solution.coef, solution.intercept
         logits = self._features.held_out @ solution.coef.T + solution.intercept
         proba = probabilities(logits, multilabel=self._targets.multilabel)
