@@ -6,10 +6,13 @@ compared, and gets the raw text where speed is.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import subprocess
+import sys
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +24,9 @@ from sklearn.svm import LinearSVC
 
 FASTTEXT_VERSION = "0.9.3"
 LABEL = "__label__"
-SEEDS = 4
+#: With fewer, fastText 0.9.3 leaves part of its matrix as it finds the memory (`DenseMatrix::uniformThread` fills a
+#: tenth a thread), and now and then stops with "Encountered NaN".
+THREADS = 10
 VECTORS = SHARED / "vectors" / "minilm_static_128d" / "minilm-static.40k.128d.txt.gz"
 _APART = re.compile(r"([.!?,'/();:\"])")
 Predict = Callable[[list[str]], Any]
@@ -46,8 +51,19 @@ def fasttext_file(path: Path, texts: Sequence[str], labels: Sequence[Sequence[st
     return path
 
 
+@contextlib.contextmanager
+def one_processor() -> Iterator[None]:
+    """Threads started within share one processor."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 class FastText:
-    """A supervised fastText model; predictions through the binding's `multilinePredict`.
+    """A supervised fastText model, trained on one processor; predictions through the binding's `multilinePredict`.
 
     The package's own `predict` of one text breaks under NumPy 2, and that of a list is this call after a check of
     every text.
@@ -56,14 +72,8 @@ class FastText:
     def __init__(self, path: Path, **settings: Any) -> None:
         import fasttext
 
-        # Now and then it stops with "Encountered NaN"; another seed often helps.
-        for seed in range(SEEDS):
-            try:
-                self.model = fasttext.train_supervised(input=str(path), verbose=0, thread=1, seed=seed, **settings)
-                return
-            except RuntimeError:
-                if seed == SEEDS - 1:
-                    raise
+        with one_processor():
+            self.model = fasttext.train_supervised(input=str(path), verbose=0, thread=THREADS, **settings)
 
     def predict(self, texts: list[str]) -> list[Any]:
         """A list of labels a text; every text has to end its line."""
@@ -88,8 +98,6 @@ def fasttext_program() -> Path:
     if not program.exists():
         folder.mkdir(parents=True, exist_ok=True)
         download = ["pip", "download", "-q", f"fasttext=={FASTTEXT_VERSION}", "--no-binary", ":all:", "--no-deps"]
-        import sys
-
         subprocess.run([sys.executable, "-m", *download, "--no-build-isolation", "-d", str(folder)], check=True)
         with tarfile.open(next(folder.glob("fasttext-*.tar.gz"))) as archive:
             archive.extractall(folder, filter="data")
