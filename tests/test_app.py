@@ -200,7 +200,7 @@ def test_calibrated_model_is_saved_and_applied(files, run, method, features):
     ("arguments", "code", "message"),
     [
         (["train", "missing.tsv", "-f", "tfidf", "-o", "m"], 1, "error: missing.tsv: "),
-        (["train", "train.tsv", "-f", "nonsense", "-o", "m"], 2, "error: features must be one of ngrams, "),
+        (["train", "train.tsv", "-f", "nonsense", "-o", "m"], 2, "error: --features must be one of ngrams, "),
         (["train", "train.tsv", "-f", "vectors:missing.txt", "-o", "m"], 1, "error: missing.txt: "),
         (["train", "train.tsv", "-f", "tfidf", "--label", "labl", "-o", "m"], 1, "'labl'"),
         (["train", "train.tsv", "-f", "tfidf", "-o", "no/such/folder/m"], 1, "the folder "),

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 import typer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
 from typer.testing import CliRunner
 
 import tlclassic
-from tlclassic import NgramClassifier
+from tlclassic import NgramClassifier, NgramVectorizer
 from tlclassic.app.compile import compile as compile_command
+from tlclassic.app.main import _run
 from tlclassic.app.train import train as train_command
 from tlclassic.errors import InvalidParameterError
 from tlclassic.pipelines import save
@@ -102,3 +105,32 @@ def test_refusals(run, tmp_path):
     run("compile", "model.tlc", "--out", "small.tlc")
     with pytest.raises(InvalidParameterError, match="compiled already"):
         run("compile", "small.tlc", "--out", "again.tlc")
+
+
+def test_without_probabilities(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dev.tsv").write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in ROWS))
+    texts, labels = map(list, zip(*ROWS, strict=True))
+    tlclassic.compile(make_pipeline(NgramVectorizer(bits=8), LinearSVC()).fit(texts, labels)).save("small.tlc")
+    monkeypatch.setattr(sys, "argv", ["tlclassic", "evaluate", "small.tlc", "dev.tsv", "--json"])
+    assert _run() == 0
+    assert json.loads(capsys.readouterr().out)["accuracy"] == 1.0
+    monkeypatch.setattr(sys, "argv", ["tlclassic", "predict", "small.tlc", "dev.tsv", "--proba"])
+    assert _run() == 2
+    assert "needs a head with probabilities" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--max-size", "10"], "error: --max-size=10 bytes is too small"),
+        (["--prune", "1.5"], "error: --prune must be below 1; got 1.5."),
+    ],
+)
+def test_errors_name_the_option(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    texts, labels = map(list, zip(*ROWS, strict=True))
+    save(NgramClassifier(bits=8).fit(texts, labels), "model.tlc")
+    monkeypatch.setattr(sys, "argv", ["tlclassic", "compile", "model.tlc", "--out", "small.tlc", *arguments])
+    assert _run() == 2
+    assert capsys.readouterr().err.startswith(message)

@@ -158,6 +158,7 @@ def test_what_is_no_list_of_texts(model):
         (np.array([1, 2]), r"X\[0\] must be a string; got 1 of type int"),
         (np.array("a"), r"got shape \(\)"),
         (["a", None], r"X\[1\] must be a string; got None of type NoneType. Replace missing texts"),
+        (np.ma.array(["a", "b"], mask=[False, True]), r"X\[1\] must be a string; got None"),
         ([["a"]], r"X\[0\] must be a string; got \['a'\]"),
     ):
         for call in (model.predict, model.decision_function, model.predict_proba):

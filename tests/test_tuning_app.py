@@ -94,7 +94,7 @@ def test_word_vectors_from_a_file(files, run):
         (["train.tsv", "--out", "train.tsv"], "must not replace an input"),
         (["train.tsv", "--compiled", "no/where.tlc"], "does not exist"),
         (["none.tsv", "--compiled", "c.tlc"], "none.tsv"),
-        (["train.tsv", "--compiled", "c.tlc", "--max-size", "huge"], "max_size must be a size"),
+        (["train.tsv", "--compiled", "c.tlc", "--max-size", "huge"], "--max-size must be a size"),
         (["train.tsv", "--compiled", "c.tlc", "--max-size", "1kB"], "too small"),
     ],
 )

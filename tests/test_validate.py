@@ -73,6 +73,13 @@ def test_a_series_of_texts():
     assert check_texts(pandas.Series(["a", "b"])) == ["a", "b"]
 
 
+def test_arrow_columns():
+    arrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    assert check_texts(arrow.array(["a", "b"])) == ["a", "b"]
+    assert check_texts(arrow.chunked_array([["a"], ["b"]])) == ["a", "b"]
+    assert check_texts(arrow.table({"text": ["a", "b"]})["text"]) == ["a", "b"]
+
+
 def test_refused_texts():
     single = "X must be a list of texts; got a single string. Pass [text] to use one text."
     _refuses(single, check_texts, "a text")
@@ -83,5 +90,5 @@ def test_refused_texts():
     _refuses("X must be a one-dimensional list of texts; got shape ().", check_texts, np.array("a"))
     missing = "Replace missing texts with an empty string or leave those rows out."
     _refuses(f"X[1] must be a string; got None of type NoneType. {missing}", check_texts, ["a", None])
-    _refuses(f"X[0] must be a string; got b'a' of type bytes. {missing}", check_texts, [b"a"])
+    _refuses("X[0] must be a string; got b'a' of type bytes. Decode it first: text.decode().", check_texts, [b"a"])
     _refuses(f"X[1] must be a string; got nan of type float. {missing}", check_texts, ["a", math.nan])

@@ -46,7 +46,8 @@ def _check_bounds(name: str, value: Any, low: float | None, high: float | None) 
 def check_texts(texts: object) -> Sequence[str]:
     """The texts as a sequence of ``str``.
 
-    Lists and tuples are returned as they are; NumPy arrays, pandas Series and other iterables become a list.
+    Lists and tuples are returned as they are; NumPy arrays, pandas Series, Arrow columns and other iterables become
+    a list.
 
     Raises
     ------
@@ -61,11 +62,21 @@ def check_texts(texts: object) -> Sequence[str]:
     if not isinstance(texts, (list, tuple)):
         if not isinstance(texts, Iterable):
             raise InvalidParameterError(f"X must be a list of texts; got {type(texts).__name__}.")
-        texts = texts.tolist() if hasattr(texts, "tolist") else list(texts)
+        texts = _listed(texts)
     for position, text in enumerate(texts):
         if not isinstance(text, str):
+            remedy = "Replace missing texts with an empty string or leave those rows out."
+            if isinstance(text, bytes):
+                remedy = "Decode it first: text.decode()."
             raise InvalidParameterError(
-                f"X[{position}] must be a string; got {text!r} of type {type(text).__name__}. "
-                "Replace missing texts with an empty string or leave those rows out."
+                f"X[{position}] must be a string; got {text!r:.80} of type {type(text).__name__}. {remedy}"
             )
     return texts
+
+
+def _listed(texts: Any) -> list[Any]:
+    # NumPy and pandas call it tolist, chunked Arrow arrays to_pylist.
+    for name in ("tolist", "to_pylist"):
+        if hasattr(texts, name):
+            return list(getattr(texts, name)())
+    return list(texts)

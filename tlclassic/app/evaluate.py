@@ -44,7 +44,7 @@ def evaluate(
     from tlclassic.data import load_dataset
     from tlclassic.evaluation import evaluate_predictions
     from tlclassic.opening import load_with_task
-    from tlclassic.pipelines.applying import class_names, predict_texts
+    from tlclassic.pipelines.applying import class_names, has_probabilities, predict_texts
 
     pipeline, task = load_with_task(model, vectors=vectors)
     data = load_dataset(
@@ -62,7 +62,7 @@ def evaluate(
         note(f"{test}: {data.n_unlabelled} rows without a label are left out")
     labels = task.get("labels")
     classes = class_names(pipeline, labels)
-    predictions = predict_texts(pipeline, data.texts, labels=labels, proba=hasattr(pipeline, "predict_proba"))
+    predictions = predict_texts(pipeline, data.texts, labels=labels, proba=has_probabilities(pipeline))
     truth = _like_classes(data.labels, classes)
     evaluation = evaluate_predictions(truth, predictions.labels, predictions.proba, classes)
     if report is not None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -68,7 +70,7 @@ def _run() -> int:
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     except InvalidParameterError as error:
-        note(f"error: {error}")
+        note(f"error: {_spelled(str(error), sys.argv[1:2])}")
         return 2
     except TlclassicError as error:
         note(f"error: {error}")
@@ -84,3 +86,14 @@ def _run() -> int:
         note(f"error: {error}")
         return 1
     return 0
+
+
+def _spelled(message: str, verb: Sequence[str]) -> str:
+    """A parameter that an error begins with, as it is written on the command line."""
+    name, rest = re.match(r"(\w*)(.*)", message, re.DOTALL).groups()  # type: ignore[union-attr]
+    if not set(verb) & set(COMMANDS) - {"vectors"} or not rest.startswith(("=", " must")):
+        return message
+    command = getattr(importlib.import_module(f"tlclassic.app.{verb[0]}"), verb[0])
+    positional = ("train_file", "model", "file", "test")
+    known = name in inspect.signature(command).parameters and name not in positional
+    return f"--{name.replace('_', '-')}{rest}" if known else message

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tlclassic.errors import InvalidParameterError
 
-__all__ = ["Predictions", "class_names", "predict_texts"]
+__all__ = ["Predictions", "class_names", "has_probabilities", "predict_texts"]
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ def class_names(pipeline: Any, labels: Sequence[Any] | None = None) -> list[Any]
     return list(labels) if labels is not None else list(pipeline.classes_.tolist())
 
 
+def has_probabilities(model: Any) -> bool:
+    """Whether a fitted pipeline or a compiled classifier gives probabilities."""
+    return bool(getattr(model, "has_probabilities", hasattr(model, "predict_proba")))
+
+
 def predict_texts(
     pipeline: Any, texts: Sequence[str], *, labels: Sequence[Any] | None = None, proba: bool = False
 ) -> Predictions:
@@ -53,7 +58,7 @@ def predict_texts(
     InvalidParameterError
         When probabilities are asked of a head that has none.
     """
-    if proba and not hasattr(pipeline, "predict_proba"):
+    if proba and not has_probabilities(pipeline):
         head = type(getattr(pipeline, "steps", [("", pipeline)])[-1][1]).__name__
         raise InvalidParameterError(f"proba=True needs a head with probabilities; {head} has none. Calibrate it.")
     if not texts:

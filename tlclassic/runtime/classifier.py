@@ -93,6 +93,11 @@ class CompiledClassifier:
         return {number: WordFamily(families[number], self._arrays, f"{number}/") for number in numbers}
 
     @property
+    def has_probabilities(self) -> bool:
+        """Whether ``predict_proba`` works: not where it was compiled from a classifier without."""
+        return bool(self.metadata["link"] != "none")
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the tables."""
         return sum(array.nbytes for array in self._arrays.values())
@@ -259,7 +264,7 @@ class CompiledClassifier:
         return (sigmoid(logits) >= thresholds).astype(np.int64)
 
     def _check_link(self) -> None:
-        if self.metadata["link"] == "none":
+        if not self.has_probabilities:
             raise InvalidParameterError(
                 "this classifier has no probabilities: it was compiled from one without. Use decision_function, or "
                 "compile a calibrated one."

@@ -93,7 +93,7 @@ def explain(model: CompiledClassifier, text: str | bytes, label: Any) -> Explana
         else:
             parts += _of_ngrams(string, family, output, logits.shape[1], sign)
     probability = None
-    if model.metadata["link"] != "none":
+    if model.has_probabilities:
         probability = float(model._probabilities(logits)[0, number])
     bias = sign * float(model._arrays["bias"][output])
     return Explanation(model.classes_[number].item(), sign * float(logits[0, output]), probability, bias, parts)

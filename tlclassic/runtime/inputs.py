@@ -46,7 +46,8 @@ def as_texts(X: Any) -> Any:
 
 
 def _of_array(X: np.ndarray[Any, Any]) -> Any:
-    if X.dtype.kind in "US":
+    # A masked array is taken item by item: what it hides is missing.
+    if X.dtype.kind in "US" and not isinstance(X, np.ma.MaskedArray):
         native = X.astype(X.dtype.newbyteorder("="), copy=False)
         # One that is not aligned, such as a field of packed records, is copied.
         return np.require(native, requirements="A")
