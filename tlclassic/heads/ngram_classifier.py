@@ -132,7 +132,7 @@ class NgramClassifier(LogitClassifier, BaseEstimator):  # type: ignore[misc]
         epochs: int = 5,
         learning_rate: float = LEARNING_RATE,
         max_iter: int = 100,
-        tol: float = 1e-4,
+        tol: float = 1e-3,
         threads: int = 1,
         random_state: int = 0,
     ) -> None:
