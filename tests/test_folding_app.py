@@ -134,3 +134,18 @@ def test_errors_name_the_option(arguments, message, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(sys, "argv", ["tlclassic", "compile", "model.tlc", "--out", "small.tlc", *arguments])
     assert _run() == 2
     assert capsys.readouterr().err.startswith(message)
+
+
+@pytest.mark.parametrize(
+    "task", ["x", ["text"], None, {"text": 5, "label": ["a"], "separator": 3, "multilabel": "yes"}]
+)
+def test_a_task_that_makes_no_sense_is_passed_over(task, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dev.tsv").write_text("text\tlabel\n" + "".join(f"{text}\t{label}\n" for text, label in ROWS))
+    texts, labels = map(list, zip(*ROWS, strict=True))
+    model = NgramClassifier(bits=8).fit(texts, labels)
+    tlclassic.compile(model, provenance={"task": task}).save("small.tlc")
+    for verb in ("predict", "evaluate"):
+        monkeypatch.setattr(sys, "argv", ["tlclassic", verb, "small.tlc", "dev.tsv"])
+        assert _run() == 0
+    assert capsys.readouterr().err == ""

@@ -208,3 +208,23 @@ options = st.fixed_dictionaries(
 def test_random_options_and_texts(drawn, texts):
     model = NgramClassifier(**drawn).fit(["a b", "A ß.", "b! 東 a", "aa bb"], ["x", "y", "x", "z"])
     assert_same(compile(model, texts=texts), model, texts)
+
+
+def test_classes_that_a_file_cannot_hold():
+    large = NgramClassifier(bits=8).fit(
+        make_texts(), np.uint64(2**63) + np.unique(make_labels(), return_inverse=True)[1].astype(np.uint64)
+    )
+    with pytest.raises(InvalidParameterError, match=r"64-bit integers; got 9223372036854775808\. Train with strings"):
+        compile(large)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"classes": ["x", "x", "y"]}, "classes must differ from each other"),
+        ({"provenance": "x"}, "provenance must be a dict; got 'x' of type str"),
+    ],
+)
+def test_what_is_said_of_it(options, message):
+    with pytest.raises(InvalidParameterError, match=message):
+        compile(classifier(), **options)

@@ -112,6 +112,10 @@ def test_weights_by_name():
         class_weights(targets, np.ones(2), {"x": 1})
     with pytest.raises(InvalidParameterError, match="class_weight must be"):
         class_weights(targets, np.ones(2), "auto")
+    with pytest.raises(InvalidParameterError, match=r"class_weight must be at least 0\.0; got -1"):
+        class_weights(targets, np.ones(2), {"a": -1})
+    with pytest.raises(InvalidParameterError, match="class_weight must be a number; got 'x'"):
+        class_weights(targets, np.ones(2), {"a": "x"})
 
 
 @pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])

@@ -49,6 +49,11 @@ def test_labels_of_several_types_are_refused():
         train_classifier(["a"] * 4, ["x", 1, "y", 2], FeatureOptions(features=["tfidf"]))
 
 
+def test_labels_beyond_64_bits_are_refused():
+    with pytest.raises(InvalidParameterError, match=rf"64-bit integers; got {10**30}\. Write it as a string"):
+        train_classifier(["a"] * 4, [1, 10**30, 1, 10**30], FeatureOptions(features=["tfidf"]))
+
+
 @pytest.mark.parametrize(
     ("features", "message"), [([], "got none"), (["vectors:"], "got 'vectors:'"), (["x"], "got 'x'")]
 )

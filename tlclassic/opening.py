@@ -12,6 +12,8 @@ from tlclassic.storage import Artifact
 __all__ = ["load", "load_with_task"]
 
 _COMPILED = "compiled"
+#: What a task's provenance may say: the columns, and what separates labels.
+_NAMES = ("text", "label", "separator")
 
 
 def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence[str] = (), vectors: Any = None) -> Any:
@@ -64,10 +66,16 @@ def load_with_task(path: str | os.PathLike[str], *, vectors: Any = None) -> tupl
     """A model and what is known of its task: columns, separator, and the labels of a multi-label model."""
     model = load(path, vectors=vectors)
     if type(model).__name__ == "CompiledClassifier":
-        task = dict(model.metadata.get("provenance", {}).get("task", {}))
-        task["labels"] = model.classes_.tolist() if model.multilabel else None
-        task.setdefault("multilabel", model.multilabel)
-        return model, task
+        return model, _compiled_task(model)
     from tlclassic.pipelines import read_metadata
 
     return model, read_metadata(path).get("task", {})
+
+
+def _compiled_task(model: Any) -> dict[str, Any]:
+    """What a compiled classifier's free provenance says of its task, as far as it makes sense."""
+    said = model.metadata.get("provenance", {}).get("task")
+    said = said if isinstance(said, dict) else {}
+    task = {name: said[name] for name in _NAMES if isinstance(said.get(name), str) and said[name]}
+    labels = model.classes_.tolist() if model.multilabel else None
+    return {**task, "multilabel": model.multilabel, "labels": labels}

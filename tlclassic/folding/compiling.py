@@ -165,10 +165,14 @@ def _check(
 def _renamed(linear: Linear, classes: Sequence[Any]) -> Linear:
     if len(classes) != len(linear.classes):
         raise InvalidParameterError(f"classes must have {len(linear.classes)} names; got {len(classes)}.")
+    if len(set(classes)) < len(classes):
+        raise InvalidParameterError(f"classes must differ from each other; got {list(classes)!r:.80}.")
     return replace(linear, classes=np.asarray(classes))
 
 
 def _provenance(given: Mapping[str, Any] | None) -> dict[str, Any]:
+    if given is not None and not isinstance(given, Mapping):
+        raise InvalidParameterError(f"provenance must be a dict; got {given!r:.80} of type {type(given).__name__}.")
     versions = {"tlclassic": __version__, "numpy": np.__version__, "sklearn": sklearn.__version__}
     provenance = {**(given or {}), "versions": versions}
     try:

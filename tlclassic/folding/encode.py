@@ -74,6 +74,9 @@ def _classes(classes: NDArray[Any]) -> tuple[list[Any], str]:
         raise InvalidParameterError(
             f"the classes must all be strings, integers, floats or booleans; got {shown}. Train with plain labels."
         )
+    large = [value for value in values if kind is int and not -(1 << 63) <= value < 1 << 63]
+    if large:
+        raise InvalidParameterError(f"the classes must be 64-bit integers; got {large[0]}. Train with strings.")
     return values, names[kind]
 
 

@@ -39,7 +39,7 @@ def check_parameters(model: NgramClassifier) -> None:
     check_number("C", model.C, low=1e-300)
     check_number("l1_ratio", model.l1_ratio, low=0.0, high=1.0)
     check_number("vectors_weight", model.vectors_weight, low=1e-12)
-    check_number("learning_rate", model.learning_rate, low=0.0)
+    check_number("learning_rate", model.learning_rate, low=1e-12)
     check_number("tol", model.tol, low=0.0)
     for name in ("epochs", "max_iter", "threads"):
         check_integer(name, getattr(model, name), low=1)

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets
 
+from tlclassic._validate import check_number
 from tlclassic.errors import InvalidParameterError
 
 __all__ = ["Targets", "class_weights", "read_targets"]
@@ -187,4 +188,6 @@ def class_weights(targets: Targets, sample_weight: NDArray[np.float64], class_we
     unknown = [label for label in class_weight if label not in names]
     if unknown:
         raise InvalidParameterError(f"class_weight names {unknown[0]!r}, which is not among the classes.")
+    for weight in class_weight.values():
+        check_number("class_weight", weight, low=0.0)
     return np.array([float(class_weight.get(name, 1.0)) for name in names])

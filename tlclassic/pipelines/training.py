@@ -248,7 +248,11 @@ def _targets(labels: Sequence[Any], multilabel: bool) -> tuple[Any, list[Any] | 
     kinds = sorted({type(label).__name__ for label in labels})
     if len(kinds) > 1:
         raise InvalidParameterError(f"labels must all be of one type; got {', '.join(kinds)}.")
-    return np.asarray(labels), None
+    targets = np.asarray(labels)
+    if kinds == ["int"] and targets.dtype.kind not in "iu":
+        large = max(labels, key=abs)
+        raise InvalidParameterError(f"labels must be strings or 64-bit integers; got {large}. Write it as a string.")
+    return targets, None
 
 
 def _calibrated(head: Any, matrix: Any, targets: Any, method: str, n_folds: int) -> Any:
