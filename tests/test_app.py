@@ -387,3 +387,10 @@ def test_subtracted_words_need_no_separator(files, run):
     code, out, _ = run("vectors", "similar", "glove.txt", "parcel", "-late", "bill", "--topn", "1")
     assert code == 0
     assert out.split()[1] not in ("parcel", "late", "bill")
+
+
+def test_fewer_bits_make_a_smaller_compiled_file(files, run):
+    for bits in (20, 12):
+        assert run("train", "train.tsv", "-f", "ngrams", "--bits", bits, "-o", f"{bits}.tlc")[0] == 0
+        assert run("compile", f"{bits}.tlc", "-o", f"c{bits}.tlc")[0] == 0
+    assert (files / "c12.tlc").stat().st_size < 10_000 < 100_000 < (files / "c20.tlc").stat().st_size

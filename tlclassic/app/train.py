@@ -103,6 +103,9 @@ def train(
     unknown: Annotated[
         Unknown, typer.Option(help="What a word without a vector counts for; auto: its sub-words if there are any.")
     ] = Unknown.auto,
+    bits: Annotated[
+        int, typer.Option(help="N-grams are hashed into 2^BITS buckets; fewer make smaller files.", min=8, max=26)
+    ] = 20,
     multilabel: Annotated[
         bool | None,
         typer.Option(
@@ -162,6 +165,7 @@ def train(
         pooling=[str(name) for name in pooling or [Pooling.mean]],
         vectorizer={"unknown": str(unknown), "counts": counts},
         load={"limit": limit, "member": member, "cache": True if cache else None, "trust": trust},
+        bits=bits,
     )
     with progress_bar("cross-validating") as advance:
         tried: list[float] = []

@@ -47,12 +47,15 @@ class FeatureOptions:
         Further keyword arguments of :class:`tlclassic.EmbeddingVectorizer`.
     load : dict
         Keyword arguments of :meth:`tlclassic.WordVectors.load`.
+    bits : int
+        N-grams are hashed into ``2**bits`` buckets a family.
     """
 
     features: Sequence[str]
     pooling: Sequence[str] = ("mean",)
     vectorizer: dict[str, Any] = field(default_factory=dict)
     load: dict[str, Any] = field(default_factory=dict)
+    bits: int = 20
 
 
 @dataclass(frozen=True)
@@ -214,6 +217,7 @@ def _ngram_classifier(options: FeatureOptions, class_weight: str | None, multila
     return NgramClassifier(
         word_ngrams=(1, 2) if "ngrams" in options.features else None,
         char_ngrams=(3, 5) if "ngrams-char" in options.features else None,
+        bits=options.bits,
         nb=True,
         class_weight=class_weight,
         multilabel=multilabel,

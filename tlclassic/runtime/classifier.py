@@ -128,7 +128,9 @@ class CompiledClassifier:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> CompiledClassifier:
-        """Open the classifier that :meth:`save` wrote; arrays above 1 MiB are mapped.
+        """Open the classifier that :meth:`save` wrote; arrays above 1 MiB are mapped, and not read for their checksums.
+
+        :func:`tlclassic.load` checks those as well.
 
         Raises
         ------
