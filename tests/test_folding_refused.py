@@ -121,9 +121,7 @@ def test_heads(head):
 
 def test_calibrations():
     isotonic = CalibratedClassifierCV(LogisticRegression(), method="isotonic", cv=2, ensemble=False)
-    with pytest.raises(
-        InvalidParameterError, match=r"'calibratedclassifiercv' .*'isotonic' is a step function"
-    ):
+    with pytest.raises(InvalidParameterError, match=r"'calibratedclassifiercv' .*'isotonic' is a step function"):
         compile(with_steps_and(isotonic))
     average = CalibratedClassifierCV(LogisticRegression(), method="sigmoid", cv=2, ensemble=True)
     with pytest.raises(InvalidParameterError, match=r"ensemble=True averages.* 2 classifiers.*ensemble=False"):
