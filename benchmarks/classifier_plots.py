@@ -58,7 +58,7 @@ def _count(value: float) -> str:
 
 def classifier_plot(found: dict[str, dict[str, dict[str, Any]]], path: Path) -> None:
     """On a line for each set, how many points each classifier stands above or below the best of the three peers."""
-    names = [name for name in (*PEERS, *INFORMED, *OURS) if name in found]
+    names = [name for name in (*OURS, *PEERS, *INFORMED) if name in found]
     left, right, top, step, reach = 150.0, 640.0, 64.0, 34.0, 8.0
     shown = [key for key in SETS if all(key in found.get(name, {}) for name in PEERS)]
 
