@@ -12,19 +12,6 @@ from pathlib import Path
 from common import SCRATCH, SHARED
 
 HERE = Path(__file__).resolve().parent
-BENCHMARKS = (
-    "bench_references",
-    "bench_load",
-    "bench_pool",
-    "bench_accuracy",
-    "bench_classifiers",
-    "bench_scoring",
-    "bench_training",
-    "bench_size",
-    "bench_start",
-    "bench_tune",
-    "tables",
-)
 TRAINED = {
     "imdb-word2vec-100d": ["--algorithm", "word2vec"],
     "imdb-fasttext-100d": ["--algorithm", "fasttext", "--epochs", "3"],
