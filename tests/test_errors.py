@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from tlclassic import _compat, errors
-from tlclassic.errors import DataFormatError, InputError, MissingExtraError, VectorFormatError
+from tlclassic.errors import DataFormatError, EncoderFormatError, InputError, MissingExtraError, VectorFormatError
 
 
 def _drawn_tree():
@@ -58,7 +58,7 @@ def test_input_error_says_where(where, text):
     assert str(InputError("wrong", **where)) == text
 
 
-@pytest.mark.parametrize("kind", [InputError, VectorFormatError, DataFormatError])
+@pytest.mark.parametrize("kind", [InputError, VectorFormatError, DataFormatError, EncoderFormatError])
 @pytest.mark.parametrize("travel", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy])
 def test_input_errors_travel_between_processes(kind, travel, tmp_path):
     error = kind("wrong", path=tmp_path / "a.txt", line=3, remedy="Mend it")

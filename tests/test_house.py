@@ -20,11 +20,11 @@ FLOORS = {
     "errors": 0, "_compat": 0, "_validate": 0, "_version": 0,
     "kernels": 1, "storage": 1,
     "data": 2, "text": 2, "vectors": 2,
-    "features": 3, "runtime": 3,
+    "encoders": 3, "features": 3, "runtime": 3,
     "heads": 5, "evaluation": 5,
     "pipelines": 6,
-    "folding": 7,
-    "opening": 8, "tuning": 8,
+    "finetune": 7, "folding": 7,
+    "distillation": 8, "opening": 8, "tuning": 8,
     "app": 9, "__main__": 9, "__init__": 9,
 }  # fmt: skip
 #: The way from a text to its vectors: the vocabulary's tokens are told by a tokeniser.

@@ -14,6 +14,7 @@ from tlclassic.errors import MissingExtraError
 #: Which extra of the distribution brings which top-level module.
 EXTRA_OF_MODULE = {
     "gensim": "train",
+    "onnx": "finetune",
     "onnxruntime": "onnx",
     "pyarrow": "train",
     "scipy": "train",
@@ -21,6 +22,8 @@ EXTRA_OF_MODULE = {
     "skops": "train",
     "spacy": "spacy",
     "tokenizers": "onnx",
+    "torch": "finetune",
+    "transformers": "finetune",
 }
 
 

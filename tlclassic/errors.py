@@ -28,6 +28,7 @@ __all__ = [
     "ArtifactVersionError",
     "CorruptArtifactError",
     "DataFormatError",
+    "EncoderFormatError",
     "ForeignArtifactError",
     "InputError",
     "InvalidParameterError",
@@ -99,6 +100,10 @@ class VectorFormatError(InputError):
 
 class DataFormatError(InputError):
     """A file of texts and labels cannot be read."""
+
+
+class EncoderFormatError(InputError):
+    """A transformer encoder's folder, or a file in it, cannot be used."""
 
 
 class ArtifactError(TlclassicError, ValueError):

@@ -1,0 +1,1 @@
+"""What a big model knows, moved into a small one."""

@@ -1,0 +1,1 @@
+"""Fine-tuning of transformer encoders with torch (extra ``finetune``); what comes out runs without it."""
