@@ -108,7 +108,7 @@ def test_extras():
     assert sorted(extras) == ["all", "bench", "dev", "finetune", "onnx", "spacy", "train"]
     torch = {extra for name, extra in _requirements() if name == "torch"}
     assert torch == {"finetune"}
-    assert {name for name, extra in _requirements() if extra == "onnx"} == {"onnxruntime", "tokenizers"}
+    assert {name for name, extra in _requirements() if extra == "onnx"} == {"onnx", "onnxruntime", "tokenizers"}
     everything = PROJECT["project"]["optional-dependencies"]["all"]
     assert everything == ["tlclassic[train,onnx,spacy]"]
 

@@ -14,7 +14,7 @@ from tlclassic.errors import MissingExtraError
 #: Which extra of the distribution brings which top-level module.
 EXTRA_OF_MODULE = {
     "gensim": "train",
-    "onnx": "finetune",
+    "onnx": "onnx",
     "onnxruntime": "onnx",
     "pyarrow": "train",
     "scipy": "train",
