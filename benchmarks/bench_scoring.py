@@ -56,9 +56,13 @@ def train_peers(task: Task) -> dict[str, Callable[[list[str]], Any]]:
     path = peers.fasttext_file(SCRATCH / f"{task.name}.raw.txt", texts, task.labels["train"], normalise=False)
     fast = {dim: peers.FastText(path, wordNgrams=2, dim=dim, bucket=BUCKETS) for dim in (10, 100)}
     fast[10].model.save_model(str(SCRATCH / f"{task.name}.bin"))
+    # L-BFGS keeps some twenty copies of the weights: 2^20 columns and 77 classes do not fit into 24 GB.
+    columns = BUCKETS if len(task.classes) <= 20 else BUCKETS >> 3
     pipelines = {
         "TF-IDF + LR": make_pipeline(TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10)),
-        "hashing + LR": make_pipeline(HashingVectorizer(ngram_range=(1, 2)), LogisticRegression(C=10, max_iter=50)),
+        "hashing + LR": make_pipeline(
+            HashingVectorizer(ngram_range=(1, 2), n_features=columns), LogisticRegression(C=10, max_iter=50)
+        ),
     }
     return {
         "fastText dim 10": fast[10].predict,
