@@ -1,0 +1,135 @@
+"""Texts as token numbers, kept flat, and the batches of a pass over them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+from numpy.typing import NDArray
+
+from tlclassic.errors import EncoderFormatError
+
+__all__ = ["TextTokenizer", "Tokens", "epoch_batches", "sorted_batches"]
+
+#: Batches that are sorted by length together: enough for next to no padding, few enough for batches that vary.
+POOL = 64
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """The token numbers of n texts, one after the other.
+
+    Attributes
+    ----------
+    ids : int32 array of shape (T,)
+    offsets : int64 array of shape (n + 1,)
+        Text i has ``ids[offsets[i]:offsets[i + 1]]``.
+    truncated : int
+        Texts that were cut.
+    """
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    truncated: int = 0
+
+    @classmethod
+    def of(cls, rows: Sequence[Sequence[int]], truncated: int = 0) -> Tokens:
+        """From one list of token numbers a text."""
+        offsets = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum([len(row) for row in rows], out=offsets[1:])
+        ids = np.concatenate([np.asarray(row, np.int32) for row in rows]) if offsets[-1] else np.zeros(0, np.int32)
+        return cls(ids, offsets, truncated)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        return np.diff(self.offsets)
+
+    def padded(self, rows: NDArray[np.int64], pad: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Token numbers (B, L) of some rows, filled with ``pad``, and the mask (B, L) of ones and zeros."""
+        lengths = self.lengths[rows]
+        columns = np.arange(lengths.max(initial=1))
+        mask = columns < lengths[:, None]
+        # Places beyond a text are read at its own beginning, and then overwritten.
+        places = self.offsets[rows][:, None] + np.where(mask, columns, 0)
+        return np.where(mask, self.ids[places], pad).astype(np.int64), mask.astype(np.int64)
+
+
+def epoch_batches(lengths: NDArray[np.int64], size: int, seed: int, epoch: int) -> list[NDArray[np.int64]]:
+    """Rows of every batch of one epoch: random, but texts of like length together so that little is padded.
+
+    Shuffled, cut into pools of 64 batches, each pool sorted by length and cut into batches, which are shuffled.
+
+    Parameters
+    ----------
+    lengths : int array of shape (n,)
+    size : int
+        Texts a batch.
+    seed, epoch : int
+        The order depends on these alone.
+    """
+    random = np.random.default_rng((seed, epoch))
+    order = random.permutation(len(lengths))
+    batches: list[NDArray[np.int64]] = []
+    for start in range(0, len(order), size * POOL):
+        pool = order[start : start + size * POOL]
+        pool = pool[np.argsort(lengths[pool], kind="stable")]
+        batches += [pool[first : first + size] for first in range(0, len(pool), size)]
+    return [batches[place] for place in random.permutation(len(batches))]
+
+
+def sorted_batches(lengths: NDArray[np.int64], tokens: int) -> Iterator[NDArray[np.int64]]:
+    """Rows of batches for evaluation: longest texts first, at most ``tokens`` tokens (padding counted) a batch."""
+    order = np.argsort(-lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        size = max(1, tokens // max(1, int(lengths[order[start]])))
+        yield order[start : start + size]
+        start += size
+
+
+class TextTokenizer:
+    """Turns texts into token numbers as the folder's ``tokenizer.json`` says, its padding and truncation aside.
+
+    Parameters
+    ----------
+    folder : path
+    max_length : int, optional
+        Tokens of a text, special ones counted; the folder's own where None.
+    """
+
+    def __init__(self, folder: str | Path, max_length: int | None = None) -> None:
+        path = Path(folder) / "tokenizer.json"
+        if not path.is_file():
+            raise EncoderFormatError("No tokenizer.json here", path=folder, remedy="Save the folder's fast tokeniser.")
+        tokenizer = tokenizers.Tokenizer.from_file(str(path))
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(max_length or _max_length(Path(folder)))
+        self._tokenizer = tokenizer
+        config = json.loads((Path(folder) / "config.json").read_text("utf-8"))
+        self.pad = int(config.get("pad_token_id") or 0)
+
+    def __call__(self, texts: Sequence[str]) -> Tokens:
+        """The tokens of some texts; a slice of them at a time, so that memory stays bounded."""
+        rows: list[NDArray[np.int32]] = []
+        truncated = 0
+        for start in range(0, len(texts), 4096):
+            for encoding in self._tokenizer.encode_batch_fast(texts[start : start + 4096]):
+                rows.append(np.array(encoding.ids, np.int32))
+                truncated += bool(encoding.overflowing)
+        return Tokens.of(rows, truncated)
+
+
+def _max_length(folder: Path) -> int:
+    for name, key in (("sentence_bert_config.json", "max_seq_length"), ("config.json", "max_position_embeddings")):
+        if (folder / name).is_file():
+            value = json.loads((folder / name).read_text("utf-8")).get(key)
+            if value:
+                return int(value)
+    return 512

@@ -1,0 +1,208 @@
+"""What the heads or the trained layers are fed with: tokens, or what frozen layers made of them, computed once and kept.
+
+With the lower layers frozen their output for a text never changes, so that every epoch needs only the layers above. The
+states are kept as float16 in a memory map of a temporary file, which costs disk, not memory.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from tlclassic.finetune.batches import Tokens, sorted_batches
+from tlclassic.finetune.model import EncoderWithHeads, depth
+
+__all__ = ["Inputs", "frozen_layers", "inputs_of", "only_top"]
+
+#: Tokens (padding counted) of a batch without gradients.
+EVALUATION_TOKENS = 4096
+
+
+class Inputs(Protocol):
+    """What gives pooled vectors of the texts by their rows."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of every text, by which batches are formed, shape (n,)."""
+
+    def vectors(self, model: EncoderWithHeads, rows: NDArray[np.int64]) -> Tensor:
+        """Pooled vectors (B, d) of some rows, on the model's device."""
+
+
+class TokenInputs:
+    """The whole encoder runs on the tokens."""
+
+    def __init__(self, tokens: Tokens, pad: int) -> None:
+        self.tokens, self.pad = tokens, pad
+        self.lengths = tokens.lengths
+
+    def vectors(self, model: EncoderWithHeads, rows: NDArray[np.int64]) -> Tensor:
+        ids, mask = tensors(self.tokens, self.pad, rows, model)
+        return model.vectors(ids, mask)
+
+
+class StateInputs:
+    """The trained layers run on the kept states of the frozen ones; ``model`` must be under :func:`only_top`."""
+
+    def __init__(self, tokens: Tokens, pad: int, states: NDArray[np.float16]) -> None:
+        self.tokens, self.pad, self.states = tokens, pad, states
+        self.lengths = tokens.lengths
+
+    def vectors(self, model: EncoderWithHeads, rows: NDArray[np.int64]) -> Tensor:
+        ids, mask = tensors(self.tokens, self.pad, rows, model)
+        lengths = self.lengths[rows]
+        states = np.zeros((*ids.shape, self.states.shape[1]), np.float16)
+        for place, (start, length) in enumerate(zip(self.tokens.offsets[rows], lengths, strict=True)):
+            states[place, :length] = self.states[start : start + length]
+        model.backbone.embeddings.states = torch.from_numpy(states).to(ids.device).float()
+        return model.vectors(ids, mask)
+
+
+class VectorInputs:
+    """Nothing of the encoder is trained: its pooled vectors are all there is."""
+
+    def __init__(self, kept: Tensor) -> None:
+        self.kept = kept
+        self.lengths = np.ones(len(kept), np.int64)
+
+    def vectors(self, model: EncoderWithHeads, rows: NDArray[np.int64]) -> Tensor:
+        return self.kept[torch.from_numpy(rows)]
+
+
+def tensors(tokens: Tokens, pad: int, rows: NDArray[np.int64], model: EncoderWithHeads) -> tuple[Tensor, Tensor | None]:
+    """Token numbers and mask of a batch as tensors; the mask is None where nothing is padded, which is faster."""
+    device = next(model.heads.parameters()).device
+    ids, mask = tokens.padded(rows, pad)
+    return torch.from_numpy(ids).to(device), None if mask.all() else torch.from_numpy(mask).to(device)
+
+
+def frozen_layers(model: EncoderWithHeads) -> int:
+    """How many of the lowest layers are frozen together with everything below them; -1 where embeddings are trained."""
+    count, name = len(model.layers), model.layers_name
+    depths = [depth(own, name, count) for own, value in model.backbone.named_parameters() if value.requires_grad]
+    return min(depths, default=count + 1) - 1
+
+
+def inputs_of(
+    model: EncoderWithHeads,
+    tokens: Tokens,
+    pad: int,
+    *,
+    frozen: int,
+    folder: Path,
+    limit: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Inputs:
+    """The cheapest inputs for a model with ``frozen`` lower layers.
+
+    Parameters
+    ----------
+    model : EncoderWithHeads
+    tokens : Tokens
+    pad : int
+        Number of the padding token.
+    frozen : int
+        As of :func:`frozen_layers`: all layers means pooled vectors are kept, some that states are.
+    folder : Path
+        Where the memory map goes.
+    limit : int
+        Bytes that it may take; tokens are used beyond.
+    on_progress : callable, optional
+        Called with texts done and their number.
+    """
+    plain = TokenInputs(tokens, pad)
+    if frozen >= len(model.layers):
+        return VectorInputs(_kept_vectors(model, plain, on_progress))
+    width = model.backbone.config.hidden_size
+    size = 2 * width * len(tokens.ids)
+    if frozen < 1 or not 0 < size <= limit or not hasattr(model.backbone, "embeddings"):
+        return plain
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".states", delete=False) as file:
+        states = np.memmap(file, np.float16, "w+", shape=(len(tokens.ids), width))
+    _keep_states(model, plain, frozen, states, on_progress)
+    return StateInputs(tokens, pad, states)
+
+
+def _kept_vectors(model: EncoderWithHeads, inputs: TokenInputs, on_progress: Any) -> Tensor:
+    device = next(model.heads.parameters()).device
+    kept = torch.empty(len(inputs.lengths), model.backbone.config.hidden_size, device=device)
+    for rows in _passes(model, inputs, on_progress):
+        kept[torch.from_numpy(rows)] = inputs.vectors(model, rows).float()
+    return kept
+
+
+def _keep_states(
+    model: EncoderWithHeads, inputs: TokenInputs, frozen: int, states: NDArray[np.float16], on_progress: Any
+) -> None:
+    for rows in _passes(model, inputs, on_progress):
+        ids, mask = tensors(inputs.tokens, inputs.pad, rows, model)
+        below = _states_below(model, frozen, ids, mask).float().cpu().numpy()
+        limit = np.finfo(np.float16).max
+        for place, row in enumerate(rows):
+            start, end = inputs.tokens.offsets[row : row + 2]
+            states[start:end] = np.clip(below[place, : end - start], -limit, limit)
+
+
+def _passes(model: EncoderWithHeads, inputs: TokenInputs, on_progress: Any) -> Iterator[NDArray[np.int64]]:
+    model.eval()
+    done = 0
+    with torch.inference_mode():
+        for rows in sorted_batches(inputs.lengths, EVALUATION_TOKENS):
+            yield rows
+            done += len(rows)
+            if on_progress is not None:
+                on_progress(done, len(inputs.lengths))
+
+
+class _Stop(Exception):
+    """Ends a forward pass below a layer."""
+
+
+def _states_below(model: EncoderWithHeads, frozen: int, ids: Tensor, mask: Tensor | None) -> Tensor:
+    """What layer ``frozen`` is given, (B, L, d): the pass ends there."""
+    seen: list[Tensor] = []
+
+    def stop(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        seen.append(args[0] if args else kwargs["hidden_states"])
+        raise _Stop
+
+    handle = model.layers[frozen].register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        model.backbone(input_ids=ids, attention_mask=mask)
+    except _Stop:
+        pass
+    finally:
+        handle.remove()
+    return seen[0]
+
+
+class _Given(nn.Module):  # type: ignore[misc]
+    """Stands in for the embeddings: says what it was given."""
+
+    states: Tensor
+
+    def forward(self, *_: Any, **__: Any) -> Tensor:
+        return self.states
+
+
+@contextmanager
+def only_top(model: EncoderWithHeads, frozen: int) -> Iterator[None]:
+    """Within, the encoder consists of the layers above ``frozen`` alone, for :class:`StateInputs`."""
+    _, owner, layers = model._list()
+    name = model.layers_name.rpartition(".")[2]
+    embeddings = model.backbone.embeddings
+    setattr(owner, name, nn.ModuleList(list(layers)[frozen:]))
+    model.backbone.embeddings = _Given()
+    try:
+        yield
+    finally:
+        setattr(owner, name, layers)
+        model.backbone.embeddings = embeddings
