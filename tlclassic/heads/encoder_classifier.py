@@ -318,14 +318,14 @@ def _sequence_head(config: dict[str, Any], path: str) -> TaskHead:
     classes = np.array([0, 1]) if len(names) == 1 and not multilabel else np.array(names)
 
     def logits(values: Any) -> NDArray[np.float64]:
-        values = np.asarray(values, dtype=np.float64)
+        values = np.asarray(values)
         if values.shape[1] != len(names):
             raise EncoderFormatError(
                 f"the graph gives {values.shape[1]} logits, but config.json names {len(names)} labels",
                 path=path,
                 remedy="Correct id2label",
             )
-        return values
+        return np.asarray(values, dtype=np.float64)
 
     return TaskHead(classes, multilabel, None, logits)
 
