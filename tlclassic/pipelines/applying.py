@@ -73,6 +73,9 @@ def predict_texts(
 
 def _split(pipeline: Any) -> tuple[Any, Any]:
     """The steps before the last and the last one, so that texts are turned into vectors once."""
+    if hasattr(pipeline, "as_steps"):
+        pair: tuple[Any, Any] = pipeline.as_steps()
+        return pair
     steps = getattr(pipeline, "steps", [])
     return (pipeline[:-1], pipeline[-1]) if len(steps) > 1 else (None, pipeline)
 
