@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlclassic.errors import CorruptArtifactError, InvalidParameterError
+from tlclassic.pipelines.encoder_files import EncodersReader, EncodersWriter
 from tlclassic.pipelines.word_vectors import VectorsReader, VectorsWriter
 
 __all__ = ["PLAIN_ESTIMATORS", "Decoder", "Encoder"]
@@ -57,7 +58,9 @@ OWN_ESTIMATORS = {
     "NgramVectorizer": "tlclassic.features",
     "NgramClassifier": "tlclassic.heads",
 }
-#: Those of them that may hold word vectors.
+#: The one whose state is made by a module of its own.
+_ONNX_ENCODER = {"OnnxEncoder": "tlclassic.encoders"}
+#: Those of our own that may hold word vectors.
 _WITH_VECTORS = ("EmbeddingVectorizer", "NgramClassifier")
 #: Attributes that `fit` and `partial_fit` make anew and prediction does not read.
 _TRANSIENT = ("_loss_function_",)
@@ -83,19 +86,26 @@ class Encoder:
     ----------
     fallback : callable
         Called with an estimator that is in neither table and its place (a dotted name); gives its JSON node.
-    own_options : dict
-        Keyword arguments for the ``to_state`` of our own estimators.
+    include_vectors : bool
+        Whether word vectors and encoders go into the file.
     vectors : VectorsWriter
         Collects the word vectors.
+    encoders : EncodersWriter
+        Collects the encoders' files.
     """
 
     def __init__(
-        self, fallback: Callable[[Any, str], dict[str, Any]], own_options: dict[str, Any], vectors: VectorsWriter
+        self,
+        fallback: Callable[[Any, str], dict[str, Any]],
+        include_vectors: bool,
+        vectors: VectorsWriter,
+        encoders: EncodersWriter,
     ) -> None:
         self.arrays: dict[str, NDArray[Any]] = {}
         self._fallback = fallback
-        self._own_options = own_options
+        self._include_vectors = include_vectors
         self._vectors = vectors
+        self._encoders = encoders
 
     def estimator(self, estimator: Any, place: str) -> dict[str, Any]:
         """The JSON node of an estimator; ``place`` is its dotted name inside the pipeline, used in errors."""
@@ -106,18 +116,27 @@ class Encoder:
             steps = [[step, self._step(part, f"{place}.{step}")] for step, part in estimator.transformer_list]
             return {_TAG: name, "steps": steps, "weights": estimator.transformer_weights}
         if name := class_of(estimator, OWN_ESTIMATORS):
-            options = self._own_options if name in _WITH_VECTORS else {}
+            options = {"include_vectors": self._include_vectors} if name in _WITH_VECTORS else {}
             metadata, arrays = estimator.to_state(**options)
             if "vectors" in metadata:
                 metadata["vectors"] = self._vectors.take(metadata["vectors"], arrays)
             self.arrays.update({f"{place}/{key}": array for key, array in arrays.items()})
             output = getattr(estimator, "_sklearn_output_config", None)
             return {_TAG: "own", "class": name, "state": metadata, "place": place, "output": output}
+        if class_of(estimator, _ONNX_ENCODER):
+            return self._onnx_encoder(estimator)
         name = class_of(estimator, PLAIN_ESTIMATORS)
         # An object that splits into folds is left to the fall-back.
         if name and isinstance(getattr(estimator, "cv", None), (int, str, type(None))):
             return self._plain(estimator, name, place)
         return self._fallback(estimator, place)
+
+    def _onnx_encoder(self, estimator: Any) -> dict[str, Any]:
+        state = importlib.import_module("tlclassic.encoders.state")
+        facts, arrays = state.to_state(estimator, include_model=self._include_vectors)
+        facts["encoder"] = self._encoders.take(facts["encoder"], arrays)
+        output = getattr(estimator, "_sklearn_output_config", None)
+        return {_TAG: "onnx-encoder", "state": facts, "output": output}
 
     def _step(self, part: Any, place: str) -> Any:
         return part if part is None or isinstance(part, str) else self.estimator(part, place)
@@ -191,6 +210,8 @@ class Decoder:
         Called with the JSON node of an estimator that came from the encoder's fall-back.
     vectors : VectorsReader
         Gives the word vectors back.
+    encoders : EncodersReader
+        Gives the encoders' files back.
     path : str
         For errors.
     """
@@ -200,11 +221,13 @@ class Decoder:
         arrays: Mapping[str, NDArray[Any]],
         fallback: Callable[[dict[str, Any]], Any],
         vectors: VectorsReader,
+        encoders: EncodersReader,
         path: str,
     ) -> None:
         self._arrays = arrays
         self._fallback = fallback
         self._vectors = vectors
+        self._encoders = encoders
         self._path = path
 
     def estimator(self, node: Any) -> Any:
@@ -224,6 +247,10 @@ class Decoder:
             state = node["state"]
             options = {"vectors": self._vectors.get(state["vectors"])} if "vectors" in state else {}
             estimator = cls.from_state(state, arrays, **options)
+            return estimator.set_output(**node["output"]) if node["output"] else estimator
+        if kind == "onnx-encoder":
+            state = importlib.import_module("tlclassic.encoders.state")
+            estimator = state.from_state(node["state"], self._encoders.get(node["state"]["encoder"]))
             return estimator.set_output(**node["output"]) if node["output"] else estimator
         if kind == "sklearn":
             return self._plain(node)

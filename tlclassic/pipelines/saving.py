@@ -21,6 +21,7 @@ from tlclassic.errors import (
     UnsafeFormatError,
 )
 from tlclassic.pipelines.codec import Decoder, Encoder
+from tlclassic.pipelines.encoder_files import EncodersReader, EncodersWriter, is_encoder_folder
 from tlclassic.pipelines.word_vectors import VectorsReader, VectorsWriter
 from tlclassic.storage import Artifact, ArtifactWriter
 
@@ -77,8 +78,8 @@ def save(
     path : path-like
         An existing file is replaced.
     vectors : {"embed", "refer"}
-        Whether the word vectors are stored in the file (equal ones once), or only the path and digest of the store
-        they came from.
+        Whether the word vectors and the files of transformer encoders are stored in the file (equal ones once), or
+        only the path and digest of the store or folder they came from.
     metadata : dict, optional
         JSON-serialisable; given back by :func:`read_metadata`.
 
@@ -86,11 +87,12 @@ def save(
     ------
     InvalidParameterError
         When a part cannot be saved (a function, a type outside the allow-list); the part is named. When
-        ``vectors="refer"`` and the vectors do not come from a store, or that has changed since.
+        ``vectors="refer"`` and the vectors do not come from a store, or that has changed since. When an encoder keeps
+        its weights in files of their own beside the graph and is to be embedded.
     """
     check_choice("vectors", vectors, ("embed", "refer"))
-    word_vectors = VectorsWriter(path)
-    encoder = Encoder(_encode_with_skops, {"include_vectors": vectors == "embed"}, word_vectors)
+    word_vectors, encoders = VectorsWriter(path), EncodersWriter()
+    encoder = Encoder(_encode_with_skops, vectors == "embed", word_vectors, encoders)
     node = encoder.estimator(pipeline, "model")
     skops_blocks = _take_skops_blocks(node)
     with ArtifactWriter(path, kind=KIND) as writer:
@@ -103,7 +105,7 @@ def save(
                 "model": node,
             }
         )
-        for name, array in {**word_vectors.arrays, **encoder.arrays, **skops_blocks}.items():
+        for name, array in {**word_vectors.arrays, **encoders.arrays, **encoder.arrays, **skops_blocks}.items():
             writer.add(name, array)
 
 
@@ -118,8 +120,8 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
     trusted : sequence of str
         Further type names to accept inside a part stored with skops, on top of the allow-list.
     vectors : path-like, WordVectors, or a list of those, optional
-        Where the stores are now that the model refers to (``save(..., vectors="refer")``). By default they are looked
-        for where they were, and beside the model; only a store with the same contents is taken.
+        Where the stores and the encoders' folders are now that the model refers to (``save(..., vectors="refer")``). By
+        default they are looked for where they were, and beside the model; only one with the same contents is taken.
 
     Returns
     -------
@@ -131,7 +133,7 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
     ForeignArtifactError, ArtifactVersionError, CorruptArtifactError
         Before anything is built.
     ArtifactError
-        When a store that the model refers to is missing or has changed; says where it was looked for.
+        When a store or folder that the model refers to is missing or has changed; says where it was looked for.
     UnsafeFormatError
         When a skops part holds types outside the allow-list and ``trusted``; they are named.
     """
@@ -147,8 +149,10 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
     def decode_with_skops(node: dict[str, Any]) -> Any:
         return _decode_with_skops(node, artifact, trusted)
 
-    word_vectors = VectorsReader(artifact, vectors)
-    decoder = Decoder(arrays, decode_with_skops, word_vectors, artifact.path)
+    given = vectors if isinstance(vectors, (list, tuple)) else [] if vectors is None else [vectors]
+    word_vectors = VectorsReader(artifact, [item for item in given if not is_encoder_folder(item)])
+    encoders = EncodersReader(artifact, [item for item in given if is_encoder_folder(item)])
+    decoder = Decoder(arrays, decode_with_skops, word_vectors, encoders, artifact.path)
     try:
         estimator = decoder.estimator(artifact.metadata["model"])
     except TlclassicError:
@@ -156,6 +160,7 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise CorruptArtifactError(f"{artifact.path}: the model's description is malformed ({error!r}).") from error
     word_vectors.check_given()
+    encoders.check_given()
     return estimator
 
 
