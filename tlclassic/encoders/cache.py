@@ -24,6 +24,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlclassic._validate import check_integer
+from tlclassic.encoders.cache_segments import (
+    RECORD,
+    Index,
+    Segment,
+    all_segments,
+    checksums,
+    digests_of,
+    put,
+    remove_segment,
+    segment_names,
+    whole_rows,
+)
 from tlclassic.errors import InputError, InvalidParameterError, TlclassicWarning
 from tlclassic.storage import atomic_write
 from tlclassic.vectors.cache import cache_folder
@@ -37,7 +49,6 @@ MAX_BYTES = 2 << 30
 SEGMENT_BYTES = 64 << 20
 #: Rows that are read and checked at a time.
 CHUNK = 4096
-_RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("check", "<u8")])
 
 
 def open_cache(
@@ -104,8 +115,8 @@ class FeatureCache:
         self._facts = {"version": VERSION, "dim": dim, **key}
         name = hashlib.sha256(json.dumps(self._facts, sort_keys=True).encode()).hexdigest()[:32]
         self.folder = self.root / name
-        self._segments: dict[str, _Segment] = {}
-        self._index: _Index | None = None
+        self._segments: dict[str, Segment] = {}
+        self._index: Index | None = None
         self._is_writable = True
 
     def __len__(self) -> int:
@@ -120,7 +131,7 @@ class FeatureCache:
     @property
     def nbytes(self) -> int:
         """Bytes that the vectors of all encoders take in the cache's folder."""
-        return sum(size for _, size, _ in _all_segments(self.root))
+        return sum(size for _, size, _ in all_segments(self.root))
 
     # -- use ---------------------------------------------------------------------------------------------------------
 
@@ -133,7 +144,7 @@ class FeatureCache:
         encode : callable
             From a list of m texts to a float32 array of shape (m, dim).
         """
-        digests = _digests(texts)
+        digests = digests_of(texts)
         rows, is_known = self._lookup(digests)
         missing = np.flatnonzero(~is_known)
         if not len(missing):
@@ -155,23 +166,23 @@ class FeatureCache:
 
     def lookup(self, texts: Sequence[str]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """``(vectors, is_known)`` of shapes (n, dim) and (n,); zeros where a text is not kept."""
-        return self._lookup(_digests(texts))
+        return self._lookup(digests_of(texts))
 
     def add(self, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
         """Keep ``vectors``, float32 of shape (n, dim), for those of ``texts`` that are not kept yet."""
         vectors = np.ascontiguousarray(vectors, dtype=np.float32)
         if vectors.shape != (len(texts), self.dim):
             raise InvalidParameterError(f"vectors must have the shape {(len(texts), self.dim)}; got {vectors.shape}.")
-        digests, first = np.unique(_digests(texts), axis=0, return_index=True)
+        digests, first = np.unique(digests_of(texts), axis=0, return_index=True)
         _, is_known = self._lookup(digests)
         self._append(digests[~is_known], vectors[first[~is_known]])
 
     def clear(self) -> None:
         """Remove the vectors of this encoder with these options."""
         with self._locked():
-            for name, _, _ in _all_segments(self.root):
+            for name, _, _ in all_segments(self.root):
                 if name.parent == self.folder:
-                    _remove(name)
+                    remove_segment(name)
         self._segments, self._index = {}, None
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -189,23 +200,23 @@ class FeatureCache:
                     continue
                 entries = index.entry[wanted[own]]
                 values = segment.rows(entries)
-                good = _checks(values) == segment.keys["check"][entries]
+                good = checksums(values) == segment.keys["check"][entries]
                 rows[own[good]] = values[good]
                 is_known[own[good]] = True
         return rows, is_known
 
-    def _refresh(self) -> _Index:
+    def _refresh(self) -> Index:
         """The index over what is on disk by now."""
-        names = _names(self.folder)
+        names = segment_names(self.folder)
         changed = self._index is None or list(self._segments) != names
         segments = {}
         for name in names:
-            segment = self._segments.get(name) or _Segment(self.folder / name, self.dim)
+            segment = self._segments.get(name) or Segment(self.folder / name, self.dim)
             changed |= segment.refresh()
             segments[name] = segment
         self._segments = segments
         if self._index is None or changed:
-            self._index = _Index(list(segments.values()))
+            self._index = Index(list(segments.values()))
         return self._index
 
     # -- writing -----------------------------------------------------------------------------------------------------
@@ -243,30 +254,30 @@ class FeatureCache:
         while done < len(digests):
             name = self._open_segment(per_segment)
             path = self.folder / name
-            kept = _whole_rows(path, self.dim)
+            kept = whole_rows(path, self.dim)
             part = slice(done, done + per_segment - kept)
-            records = np.empty(len(digests[part]), dtype=_RECORD)
+            records = np.empty(len(digests[part]), dtype=RECORD)
             records["high"], records["low"] = digests[part].T
-            records["check"] = _checks(vectors[part])
-            _put(path.with_suffix(".rows"), kept * row_bytes, vectors[part])
-            _put(path.with_suffix(".keys"), kept * _RECORD.itemsize, records)
+            records["check"] = checksums(vectors[part])
+            put(path.with_suffix(".rows"), kept * row_bytes, vectors[part])
+            put(path.with_suffix(".keys"), kept * RECORD.itemsize, records)
             done = part.stop
 
     def _open_segment(self, per_segment: int) -> str:
         """The last segment, or a new one where that is full."""
-        names = _names(self.folder)
-        if names and _whole_rows(self.folder / names[-1], self.dim) < per_segment:
+        names = segment_names(self.folder)
+        if names and whole_rows(self.folder / names[-1], self.dim) < per_segment:
             return names[-1]
         return f"{int(names[-1]) + 1 if names else 1:08d}"
 
     def _drop_oldest(self) -> None:
-        found = sorted(_all_segments(self.root), key=lambda item: item[2])
+        found = sorted(all_segments(self.root), key=lambda item: item[2])
         total = sum(size for _, size, _ in found)
         # The newest one stays: it is what was just written.
         for path, size, _ in found[:-1]:
             if total <= self.max_bytes:
                 return
-            _remove(path)
+            remove_segment(path)
             total -= size
 
     @contextlib.contextmanager
@@ -293,117 +304,3 @@ class FeatureCache:
 
 def _rebuild(root: Path, facts: dict[str, Any], dim: int, max_bytes: int) -> FeatureCache:
     return FeatureCache(root, facts, dim, max_bytes=max_bytes)
-
-
-class _Segment:
-    """Two files, as far as they have been read."""
-
-    def __init__(self, path: Path, dim: int) -> None:
-        self._path = path
-        self._dim = dim
-        self.keys = np.empty(0, dtype=_RECORD)
-        self._rows: NDArray[np.float32] = np.empty((0, dim), dtype=np.float32)
-
-    @property
-    def n(self) -> int:
-        return len(self.keys)
-
-    def refresh(self) -> bool:
-        """Read the keys that were added; whether there were any."""
-        n = _whole_rows(self._path, self._dim)
-        if n <= self.n:
-            return False
-        try:
-            self.keys = np.fromfile(self._path.with_suffix(".keys"), dtype=_RECORD, count=n)
-            self._rows = np.memmap(self._path.with_suffix(".rows"), np.float32, mode="r", shape=(n, self._dim))
-        except (OSError, ValueError):
-            # Removed by another process between two calls.
-            self.keys = self.keys[:0]
-        return True
-
-    def rows(self, entries: NDArray[np.int64]) -> NDArray[np.float32]:
-        return np.asarray(self._rows[entries])
-
-
-class _Index:
-    """Where each hash stands: sorted by its first half, so that a look-up is a binary search in NumPy."""
-
-    def __init__(self, segments: list[_Segment]) -> None:
-        self.segments = segments
-        sizes = [segment.n for segment in segments]
-        keys = np.concatenate([segment.keys for segment in segments] or [np.empty(0, dtype=_RECORD)])
-        owner = np.repeat(np.arange(len(segments)), sizes)
-        entry = np.concatenate([np.arange(size) for size in sizes] or [np.empty(0, dtype=np.int64)])
-        # Of equal hashes the last written one comes first: it replaces one that fails its checksum.
-        order = np.lexsort((-np.arange(len(keys)), keys["low"], keys["high"]))
-        self._high, self._low = keys["high"][order], keys["low"][order]
-        self.owner, self.entry = owner[order], entry[order]
-
-    def find(self, digests: NDArray[np.uint64]) -> NDArray[np.int64]:
-        """Positions in ``owner`` and ``entry``, -1 where unknown."""
-        if not len(self._high):
-            return np.full(len(digests), -1, dtype=np.int64)
-        at = np.searchsorted(self._high, digests[:, 0])
-        inside = np.minimum(at, len(self._high) - 1)
-        # Two texts of the same first half: one of them is encoded each time. It takes 4 billion texts to see that.
-        same = (self._high[inside] == digests[:, 0]) & (self._low[inside] == digests[:, 1])
-        return np.where(same, inside, -1)
-
-
-# -- files -----------------------------------------------------------------------------------------------------------
-
-
-def _names(folder: Path) -> list[str]:
-    """The segments of a folder, oldest first."""
-    try:
-        found = os.listdir(folder)
-    except OSError:
-        return []
-    return sorted(name[:-5] for name in found if name.endswith(".keys") and name[:-5].isdecimal())
-
-
-def _all_segments(root: Path) -> list[tuple[Path, int, int]]:
-    """Every segment of the cache: its path without suffix, its bytes, when it was last written to."""
-    result = []
-    for keys in root.glob("*/*.keys"):
-        with contextlib.suppress(OSError):
-            status, rows = keys.stat(), keys.with_suffix(".rows").stat()
-            result.append((keys.with_suffix(""), status.st_size + rows.st_size, status.st_mtime_ns))
-    return result
-
-
-def _whole_rows(path: Path, dim: int) -> int:
-    """How many rows of a segment are whole and have a key."""
-    try:
-        keys, rows = path.with_suffix(".keys").stat().st_size, path.with_suffix(".rows").stat().st_size
-    except OSError:
-        return 0
-    return min(keys // _RECORD.itemsize, rows // (4 * dim))
-
-
-def _put(path: Path, offset: int, array: NDArray[Any]) -> None:
-    """Write ``array`` at ``offset``; what a killed process left behind it is cut off first."""
-    with open(path, "ab") as file:
-        file.truncate(offset)
-        file.write(np.ascontiguousarray(array).tobytes())
-
-
-def _remove(path: Path) -> None:
-    for suffix in (".keys", ".rows"):
-        with contextlib.suppress(OSError):
-            path.with_suffix(suffix).unlink()
-
-
-def _digests(texts: Sequence[str]) -> NDArray[np.uint64]:
-    """128 bits of each text's hash, uint64 of shape (n, 2)."""
-    joined = b"".join(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts)
-    return np.frombuffer(joined, dtype="<u8").reshape(-1, 2)
-
-
-def _checks(rows: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """A checksum of each row: its bits times odd numbers, summed modulo 2**64; not 0 for a row of zeros."""
-    bits = np.ascontiguousarray(rows).view(np.uint32)
-    weights = 2 * np.arange(1, bits.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(1)
-    with np.errstate(over="ignore"):
-        total: NDArray[np.uint64] = bits.astype(np.uint64) @ weights + np.uint64(0x9E3779B97F4A7C15)
-    return total
