@@ -37,7 +37,7 @@ class Tokens:
     truncated: int = 0
 
     @classmethod
-    def of(cls, rows: Sequence[Sequence[int]], truncated: int = 0) -> Tokens:
+    def of(cls, rows: Sequence[Sequence[int] | NDArray[np.int32]], truncated: int = 0) -> Tokens:
         """From one list of token numbers a text."""
         offsets = np.zeros(len(rows) + 1, np.int64)
         np.cumsum([len(row) for row in rows], out=offsets[1:])

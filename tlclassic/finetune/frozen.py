@@ -1,4 +1,4 @@
-"""What the heads or the trained layers are fed with: tokens, or what frozen layers made of them, computed once and kept.
+"""What the heads or the trained layers are fed with: tokens, or what frozen layers made of them once.
 
 With the lower layers frozen their output for a text never changes, so that every epoch needs only the layers above. The
 states are kept as float16 in a memory map of a temporary file, which costs disk, not memory.
@@ -6,8 +6,9 @@ states are kept as float16 in a memory map of a temporary file, which costs disk
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,73 +94,82 @@ def frozen_layers(model: EncoderWithHeads) -> int:
 
 def inputs_of(
     model: EncoderWithHeads,
-    tokens: Tokens,
+    tokens: Sequence[Tokens],
     pad: int,
     *,
     frozen: int,
     folder: Path,
     limit: int,
     on_progress: Callable[[int, int], None] | None = None,
-) -> Inputs:
+) -> list[Inputs]:
     """The cheapest inputs for a model with ``frozen`` lower layers.
 
     Parameters
     ----------
     model : EncoderWithHeads
-    tokens : Tokens
+    tokens : sequence of Tokens
+        Of the texts to train on, and of dev if there is one: all get inputs of the same kind.
     pad : int
         Number of the padding token.
     frozen : int
-        As of :func:`frozen_layers`: all layers means pooled vectors are kept, some that states are.
+        As of :func:`frozen_layers`: all layers means that pooled vectors are kept, some that states are.
     folder : Path
-        Where the memory map goes.
+        Where the memory maps go.
     limit : int
-        Bytes that it may take; tokens are used beyond.
+        Bytes that they may take together; beyond, or where the disk has less than twice that free, the whole encoder
+        runs every time.
     on_progress : callable, optional
         Called with texts done and their number.
     """
-    plain = TokenInputs(tokens, pad)
+    inputs = [TokenInputs(own, pad) for own in tokens]
+    report = _Report(sum(len(own) for own in tokens), on_progress)
     if frozen >= len(model.layers):
-        return VectorInputs(_kept_vectors(model, plain, on_progress))
-    width = model.backbone.config.hidden_size
-    size = 2 * width * len(tokens.ids)
-    if frozen < 1 or not 0 < size <= limit or not hasattr(model.backbone, "embeddings"):
-        return plain
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".states", delete=False) as file:
-        states = np.memmap(file, np.float16, "w+", shape=(len(tokens.ids), width))
-    _keep_states(model, plain, frozen, states, on_progress)
-    return StateInputs(tokens, pad, states)
+        return [VectorInputs(_kept_vectors(model, own, report)) for own in inputs]
+    size = 2 * model.backbone.config.hidden_size * sum(len(own.ids) for own in tokens)
+    possible = frozen >= 1 and isinstance(getattr(model.backbone, "embeddings", None), nn.Module)
+    if not possible or not 0 < size <= min(limit, shutil.disk_usage(folder).free // 2):
+        return list(inputs)
+    return [_kept_states(model, own, frozen, folder, report) for own in inputs]
 
 
-def _kept_vectors(model: EncoderWithHeads, inputs: TokenInputs, on_progress: Any) -> Tensor:
+class _Report:
+    """Adds up the texts of several passes."""
+
+    def __init__(self, total: int, on_progress: Callable[[int, int], None] | None) -> None:
+        self.done, self.total, self.on_progress = 0, total, on_progress
+
+    def __call__(self, texts: int) -> None:
+        self.done += texts
+        if self.on_progress is not None:
+            self.on_progress(self.done, self.total)
+
+
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def _kept_vectors(model: EncoderWithHeads, inputs: TokenInputs, report: _Report) -> Tensor:
+    model.eval()
     device = next(model.heads.parameters()).device
     kept = torch.empty(len(inputs.lengths), model.backbone.config.hidden_size, device=device)
-    for rows in _passes(model, inputs, on_progress):
+    for rows in sorted_batches(inputs.lengths, EVALUATION_TOKENS):
         kept[torch.from_numpy(rows)] = inputs.vectors(model, rows).float()
+        report(len(rows))
     return kept
 
 
-def _keep_states(
-    model: EncoderWithHeads, inputs: TokenInputs, frozen: int, states: NDArray[np.float16], on_progress: Any
-) -> None:
-    for rows in _passes(model, inputs, on_progress):
-        ids, mask = tensors(inputs.tokens, inputs.pad, rows, model)
-        below = _states_below(model, frozen, ids, mask).float().cpu().numpy()
-        limit = np.finfo(np.float16).max
-        for place, row in enumerate(rows):
-            start, end = inputs.tokens.offsets[row : row + 2]
-            states[start:end] = np.clip(below[place, : end - start], -limit, limit)
-
-
-def _passes(model: EncoderWithHeads, inputs: TokenInputs, on_progress: Any) -> Iterator[NDArray[np.int64]]:
+@torch.no_grad()  # type: ignore[untyped-decorator]
+def _kept_states(model: EncoderWithHeads, inputs: TokenInputs, frozen: int, folder: Path, report: _Report) -> Inputs:
     model.eval()
-    done = 0
-    with torch.inference_mode():
-        for rows in sorted_batches(inputs.lengths, EVALUATION_TOKENS):
-            yield rows
-            done += len(rows)
-            if on_progress is not None:
-                on_progress(done, len(inputs.lengths))
+    tokens, pad = inputs.tokens, inputs.pad
+    shape = (len(tokens.ids), model.backbone.config.hidden_size)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".states", delete=False) as file:
+        states = np.memmap(file, np.float16, "w+", shape=shape)
+    limit = np.finfo(np.float16).max
+    for rows in sorted_batches(inputs.lengths, EVALUATION_TOKENS):
+        below = _states_below(model, frozen, *tensors(tokens, pad, rows, model)).float().cpu().numpy()
+        for place, row in enumerate(rows):
+            start, end = tokens.offsets[row : row + 2]
+            states[start:end] = np.clip(below[place, : end - start], -limit, limit)
+        report(len(rows))
+    return StateInputs(tokens, pad, states)
 
 
 class _Stop(Exception):
@@ -196,8 +206,8 @@ class _Given(nn.Module):  # type: ignore[misc]
 @contextmanager
 def only_top(model: EncoderWithHeads, frozen: int) -> Iterator[None]:
     """Within, the encoder consists of the layers above ``frozen`` alone, for :class:`StateInputs`."""
-    _, owner, layers = model._list()
-    name = model.layers_name.rpartition(".")[2]
+    path, owner, layers = model.find_layers()
+    name = path.rpartition(".")[2]
     embeddings = model.backbone.embeddings
     setattr(owner, name, nn.ModuleList(list(layers)[frozen:]))
     model.backbone.embeddings = _Given()

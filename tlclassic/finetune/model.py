@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -138,14 +139,15 @@ class EncoderWithHeads(nn.Module):  # type: ignore[misc]
 
     @property
     def layers(self) -> nn.ModuleList:
-        return self._list()[2]
+        return self.find_layers()[2]
 
     @property
     def layers_name(self) -> str:
         """The name of the list of layers, such as ``"encoder.layer"``."""
-        return self._list()[0]
+        return self.find_layers()[0]
 
-    def _list(self) -> tuple[str, nn.Module, nn.ModuleList]:
+    def find_layers(self) -> tuple[str, nn.Module, nn.ModuleList]:
+        """Name of the list of layers, the module that has it, and the list."""
         for name, module in self.backbone.named_modules():
             for child, layers in module.named_children():
                 if isinstance(layers, nn.ModuleList) and child in ("layer", "layers", "h", "block"):
@@ -171,7 +173,7 @@ class Head(nn.Module):  # type: ignore[misc]
     def __init__(self, width: int, classes: int, options: FineTuneOptions) -> None:
         super().__init__()
         sizes = [width, *options.head, classes]
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(sizes, sizes[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
         for layer in self.layers:
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
@@ -209,7 +211,7 @@ def parameter_groups(model: EncoderWithHeads, options: FineTuneOptions) -> list[
             rate = options.learning_rate * options.decay ** (place - 1)
             _put(groups, parameter, place, rate, options.weight_decay)
     for parameter in model.heads.parameters():
-        _put(groups, parameter, 0, options.head_learning_rate, options.weight_decay)
+        _put(groups, parameter, 0, options.head_rate, options.weight_decay)
     return [groups[key] for key in sorted(groups)]
 
 

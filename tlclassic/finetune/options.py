@@ -41,8 +41,8 @@ class FineTuneOptions:
         Texts a step.
     learning_rate : float
         Of the encoder's uppermost layer, at the schedule's peak.
-    head_learning_rate : float
-        Of the head.
+    head_learning_rate : float, optional
+        Of the head; where None 1e-3, or 1e-2 with ``train="head"``.
     decay : float
         By which the learning rate falls from a layer to the one below it (discriminative fine-tuning of Howard and
         Ruder 2018, section 3.1, who divide by 2.6).
@@ -90,7 +90,7 @@ class FineTuneOptions:
     epochs: float = 4
     batch_size: int = 32
     learning_rate: float = 1e-4
-    head_learning_rate: float = 1e-3
+    head_learning_rate: float | None = None
     decay: float = 0.9
     weight_decay: float = 0.01
     schedule: str = "slanted"
@@ -130,8 +130,13 @@ class FineTuneOptions:
             if getattr(self, name) is not None:
                 check_number(name, getattr(self, name), low=0, high=1)
         for name in ("epochs", "learning_rate", "head_learning_rate", "max_norm", "decay"):
-            _check_positive(name, getattr(self, name), optional=name == "max_norm")
+            _check_positive(name, getattr(self, name), optional=name in ("max_norm", "head_learning_rate"))
         check_number("weight_decay", self.weight_decay, low=0)
+
+    @property
+    def head_rate(self) -> float:
+        """The head's learning rate at the schedule's peak."""
+        return self.head_learning_rate or (1e-2 if self.train == "head" else 1e-3)
 
     @property
     def top(self) -> int | None:
@@ -158,7 +163,10 @@ class FineTuneOptions:
                 raise InvalidParameterError(
                     f"{name!r} is no option of fine-tuning; there are {', '.join(sorted(known))}."
                 )
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        own: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**own)
 
 
 def _train(train: object) -> str | tuple[str, ...]:

@@ -40,7 +40,7 @@ class Task:
     @property
     def labelled(self) -> NDArray[np.bool_]:
         """Which rows have a label, shape (n,)."""
-        return self.weights.any(axis=1)
+        return np.asarray(self.weights.any(axis=1))
 
 
 def read_tasks(
@@ -116,7 +116,8 @@ def _task(
 
 def _present(values: Any) -> NDArray[np.bool_]:
     if hasattr(values, "dtype") and values.dtype.kind == "f":
-        return ~np.isnan(np.asarray(values).reshape(len(values), -1)).any(axis=1)
+        missing = np.isnan(np.asarray(values, np.float64).reshape(len(values), -1)).any(axis=1)
+        return np.asarray(~missing)
     if hasattr(values, "shape") and (len(values.shape) > 1 or values.dtype.kind != "O"):
         return np.ones(values.shape[0], bool)
     return np.array([value is not None for value in values], bool)

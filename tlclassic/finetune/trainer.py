@@ -1,56 +1,28 @@
-"""The training loop: steps, evaluations on dev, the best state, and everything that a resumed run needs."""
+"""Fine-tuning from texts and labels to a trained model, in memory."""
 
 from __future__ import annotations
 
-import math
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from tlclassic._compat import available_cpus
 from tlclassic._validate import check_texts
 from tlclassic.errors import InvalidParameterError
-from tlclassic.finetune.batches import TextTokenizer, epoch_batches, sorted_batches
-from tlclassic.finetune.frozen import EVALUATION_TOKENS, Inputs, StateInputs, frozen_layers, inputs_of, only_top
-from tlclassic.finetune.losses import loss_of, smoothed
+from tlclassic.finetune.batches import TextTokenizer
+from tlclassic.finetune.frozen import StateInputs, frozen_layers, inputs_of, only_top
+from tlclassic.finetune.hardware import cpu_threads, device_of, uses_bfloat16
+from tlclassic.finetune.loop import Trainer
 from tlclassic.finetune.model import EncoderWithHeads, load_backbone, parameter_groups, pooling_of
 from tlclassic.finetune.options import FineTuneOptions
-from tlclassic.finetune.schedule import factor, unfrozen
 from tlclassic.finetune.tasks import Task, read_tasks
 
-__all__ = ["Trained", "Trainer", "TrainerState", "train_encoder"]
-
-
-@dataclass
-class TrainerState:
-    """How far a run is.
-
-    Attributes
-    ----------
-    step : int
-        Steps done.
-    history : list of dict
-        One entry an evaluation: ``step``, ``epoch``, ``loss`` of training since the last, and what dev says.
-    best : dict or None
-        The best of these.
-    bad : int
-        Evaluations since it.
-    finished : bool
-    """
-
-    step: int
-    history: list[dict[str, Any]]
-    best: dict[str, Any] | None
-    bad: int
-    finished: bool
+__all__ = ["Trained", "Trainer", "train_encoder"]
 
 
 @dataclass(frozen=True)
@@ -72,269 +44,6 @@ class Trained:
     best: dict[str, Any] | None
 
 
-class Trainer:
-    """Trains the parameters of a model that are not frozen.
-
-    Everything random depends on the seed and the place alone: the order of texts on (seed, epoch), dropout on (seed,
-    step), so that a run that goes on from a saved state ends with the same weights as an unbroken one.
-
-    Parameters
-    ----------
-    model : EncoderWithHeads
-    inputs : Inputs
-    tasks : list of Task
-    options : FineTuneOptions
-    dev : tuple of Inputs and list of Task, optional
-    on_progress : callable, optional
-        Called with the steps done and the steps of the run.
-    on_evaluation : callable, optional
-        Called with the trainer after every evaluation: the place to save its state.
-    """
-
-    def __init__(
-        self,
-        model: EncoderWithHeads,
-        inputs: Inputs,
-        tasks: Sequence[Task],
-        options: FineTuneOptions,
-        *,
-        dev: tuple[Inputs, Sequence[Task]] | None = None,
-        on_progress: Callable[[int, int], None] | None = None,
-        on_evaluation: Callable[[Trainer], None] | None = None,
-    ) -> None:
-        self.model, self.inputs, self.options, self.dev = model, inputs, options, dev
-        self.on_progress, self.on_evaluation = on_progress, on_evaluation
-        self.device = next(model.heads.parameters()).device
-        self.targets = [
-            (
-                smoothed(torch.from_numpy(task.P), options.label_smoothing, task.multilabel),
-                torch.from_numpy(task.weights),
-            )
-            for task in tasks
-        ]
-        self.tasks = list(tasks)
-        groups = parameter_groups(model, options)
-        self.named = {name: value for name, value in model.named_parameters() if value.requires_grad}
-        self.optimizer = torch.optim.AdamW(groups, fused=True)
-        self.epoch_steps = math.ceil(len(inputs.lengths) / options.batch_size)
-        self.total = max(1, math.ceil(self.epoch_steps * options.epochs))
-        self.autocast = uses_bfloat16(options.precision, self.device)
-        self.average = {name: value.detach().clone() for name, value in self._averaged()}
-        self.best_weights: dict[str, Tensor] = {}
-        self.state = TrainerState(0, [], None, 0, False)
-
-    def _averaged(self) -> list[tuple[str, Tensor]]:
-        return [] if self.options.averaging is None else list(self.named.items())
-
-    def run(self) -> None:
-        """Train to the end, or until patience is out, and leave the best weights in the model."""
-        points = self._evaluation_points()
-        total_loss, steps = torch.zeros((), device=self.device), 0
-        while not self.state.finished:
-            for rows in self._rest_of_epoch():
-                total_loss += self._step(rows)
-                steps += 1
-                self.state.step += 1
-                if self.on_progress is not None:
-                    self.on_progress(self.state.step, self.total)
-                if self.state.step in points:
-                    self._evaluated(float(total_loss) / steps)
-                    total_loss, steps = torch.zeros((), device=self.device), 0
-                if self.state.finished:
-                    break
-        with torch.no_grad():
-            for name, value in (self.best_weights or self.average).items():
-                self.named[name].copy_(value)
-        self.model.eval()
-
-    def _evaluation_points(self) -> set[int]:
-        per_epoch = self.options.evaluations
-        points = {round(k * self.epoch_steps / per_epoch) for k in range(1, math.ceil(self.options.epochs * per_epoch))}
-        return {point for point in points if 0 < point < self.total} | {self.total}
-
-    def _rest_of_epoch(self) -> list[NDArray[np.int64]]:
-        epoch, done = divmod(self.state.step, self.epoch_steps)
-        batches = epoch_batches(self.inputs.lengths, self.options.batch_size, self.options.seed, epoch)
-        return batches[done : done + self.total - self.state.step]
-
-    def _step(self, rows: NDArray[np.int64]) -> Tensor:
-        step = self.state.step
-        torch.manual_seed((self.options.seed << 32) + step)
-        self.model.train()
-        self._set_rates(step)
-        with self._precision():
-            vectors = self.inputs.vectors(self.model, rows)
-        loss = self._loss(self.model.logits(vectors.float()), rows)
-        loss.backward()
-        if self.options.max_norm is not None:
-            torch.nn.utils.clip_grad_norm_(self.named.values(), self.options.max_norm)
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        if self.options.averaging is not None and (step + 1) % AVERAGE_EVERY == 0:
-            self._average(self.options.averaging, step + 1)
-        return loss.detach()
-
-    def _set_rates(self, step: int) -> None:
-        options = self.options
-        share = factor(options.schedule, step, self.total, options.warmup)
-        places = max(group["place"] for group in self.optimizer.param_groups)
-        free = unfrozen(step, self.total, self.epoch_steps, places) if options.gradual_unfreezing else places
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["rate"] * share
-            for parameter in group["params"]:
-                parameter.requires_grad_(group["place"] <= free)
-
-    def _precision(self) -> Any:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
-
-    def _loss(self, logits: dict[str, Tensor], rows: NDArray[np.int64]) -> Tensor:
-        places = torch.from_numpy(rows)
-        losses = [
-            loss_of(logits[task.name], P[places].to(self.device), weights[places].to(self.device), task.multilabel)
-            for task, (P, weights) in zip(self.tasks, self.targets, strict=True)
-        ]
-        return torch.stack(losses).sum()
-
-    def _average(self, decay: float, step: int) -> None:
-        # Young averages follow fast, so that the beginning is forgotten.
-        share = 1 - min(decay**AVERAGE_EVERY, step / (step + 10 * AVERAGE_EVERY))
-        with torch.no_grad():
-            torch._foreach_lerp_([*self.average.values()], [*self.named.values()], share)
-
-    @contextmanager
-    def _averaged_weights(self) -> Iterator[None]:
-        """Within, the model has its averaged weights."""
-        own = {name: self.named[name].detach().clone() for name in self.average}
-        with torch.no_grad():
-            for name, value in self.average.items():
-                self.named[name].copy_(value)
-            try:
-                yield
-            finally:
-                for name, value in own.items():
-                    self.named[name].copy_(value)
-
-    def _evaluated(self, loss: float) -> None:
-        state, options = self.state, self.options
-        entry: dict[str, Any] = {"step": state.step, "epoch": state.step / self.epoch_steps, "loss": loss}
-        with self._averaged_weights():
-            if self.dev is not None:
-                entry |= self.evaluate(*self.dev)
-                sign = -1 if options.metric == "loss" else 1
-                key = f"dev_{options.metric}"
-                if state.best is None or sign * entry[key] > sign * state.best[key]:
-                    state.best, state.bad = entry, -1
-                    self.best_weights = {name: value.detach().clone() for name, value in self.named.items()}
-                state.bad += 1
-        state.history.append(entry)
-        state.finished = state.step >= self.total or (options.patience is not None and state.bad >= options.patience)
-        if self.on_evaluation is not None:
-            self.on_evaluation(self)
-
-    def predict(self, inputs: Inputs) -> dict[str, NDArray[np.float32]]:
-        """Logits (n, C) of every task."""
-        self.model.eval()
-        found = {task.name: np.empty((len(inputs.lengths), len(task.classes)), np.float32) for task in self.tasks}
-        with torch.inference_mode():
-            for rows in sorted_batches(inputs.lengths, EVALUATION_TOKENS):
-                with self._precision():
-                    vectors = inputs.vectors(self.model, rows)
-                for name, logits in self.model.logits(vectors.float()).items():
-                    found[name][rows] = logits.cpu().numpy()
-        return found
-
-    def evaluate(self, inputs: Inputs, tasks: Sequence[Task]) -> dict[str, float]:
-        """``dev_loss``, ``dev_accuracy`` and ``dev_macro_f1``: means over the tasks of their labelled rows."""
-        logits = self.predict(inputs)
-        scores = [scores_of(task, logits[task.name]) for task in tasks]
-        return {f"dev_{name}": float(np.mean([score[name] for score in scores])) for name in scores[0]}
-
-    def state_arrays(self) -> dict[str, Tensor]:
-        """Weights, averages, the best weights and the optimiser's moments, by name."""
-        names = {id(value): name for name, value in self.named.items()}
-        arrays = {f"weights/{name}": value.detach() for name, value in self.named.items()}
-        arrays |= {f"average/{name}": value for name, value in self.average.items()}
-        arrays |= {f"best/{name}": value for name, value in self.best_weights.items()}
-        for parameter, moments in self.optimizer.state.items():
-            arrays |= {f"{kind}/{names[id(parameter)]}": value for kind, value in moments.items()}
-        return arrays
-
-    def state_json(self) -> dict[str, Any]:
-        """The rest of the state, as plain values."""
-        return {
-            **vars(self.state),
-            "options": self.options.to_json(),
-            "total": self.total,
-            "rows": len(self.inputs.lengths),
-        }
-
-    def load_state(self, arrays: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Go on from what :meth:`state_arrays` and :meth:`state_json` said.
-
-        Raises
-        ------
-        InvalidParameterError
-            Where it is the state of another run: other options, texts or parameters.
-        """
-        if state["options"] != self.options.to_json() or (state["total"], state["rows"]) != (
-            self.total,
-            len(self.inputs.lengths),
-        ):
-            raise InvalidParameterError(
-                "The checkpoint is of a run with other options or texts; remove it to start anew."
-            )
-        with torch.no_grad():
-            for name, value in self.named.items():
-                if arrays[f"weights/{name}"].shape != value.shape:
-                    raise InvalidParameterError(
-                        f"The checkpoint has another shape for {name}; remove it to start anew."
-                    )
-                value.copy_(arrays[f"weights/{name}"])
-            for name, value in self.average.items():
-                value.copy_(arrays[f"average/{name}"])
-            for name, value in self.named.items():
-                moments = {kind: arrays[f"{kind}/{name}"] for kind in MOMENTS if f"{kind}/{name}" in arrays}
-                if moments:
-                    self.optimizer.state[value] = {
-                        kind: moment.clone() if kind == "step" else moment.to(self.device, copy=True)
-                        for kind, moment in moments.items()
-                    }
-        self.best_weights = {
-            name: arrays[f"best/{name}"].to(self.device, copy=True) for name in self.named if f"best/{name}" in arrays
-        }
-        self.state = TrainerState(*(state[name] for name in vars(self.state)))
-
-
-#: Steps between two updates of the averaged weights, which cost as much memory traffic as a tenth of a step.
-AVERAGE_EVERY = 8
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
-
-
-def uses_bfloat16(precision: str, device: torch.device) -> bool:
-    """Whether matrix products are in bfloat16: as told, or "auto" where the hardware has instructions for them."""
-    if precision != "auto":
-        return precision == "bfloat16"
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported())
-    known = [getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")]
-    return device.type == "cpu" and any(ask() for ask in known if ask is not None)
-
-
-def scores_of(task: Task, logits: NDArray[np.float32]) -> dict[str, float]:
-    """Loss, accuracy (of all labels of a row, with several) and macro F1, over the labelled rows."""
-    rows = task.labelled
-    P, logits = task.P[rows], logits[rows]
-    loss = loss_of(torch.from_numpy(logits), torch.from_numpy(P), torch.ones(P.shape), task.multilabel)
-    if task.multilabel:
-        true, said = P > 0.5, logits > 0
-    else:
-        columns = np.arange(P.shape[1])
-        true, said = P.argmax(1)[:, None] == columns, logits.argmax(1)[:, None] == columns
-    right, both = (true & said).sum(0), true.sum(0) + said.sum(0)
-    f1 = 2 * right[both > 0] / both[both > 0]
-    return {"loss": float(loss), "accuracy": float((true == said).all(1).mean()), "macro_f1": float(f1.mean())}
-
-
 def train_encoder(
     source: str | Path,
     texts: Sequence[str],
@@ -348,7 +57,7 @@ def train_encoder(
     on_progress: Callable[[int, int], None] | None = None,
     on_frozen: Callable[[int, int], None] | None = None,
     prepare: Callable[[Trainer], None] | None = None,
-    on_evaluation: Callable[[Trainer], None] | None = None,
+    on_step: Callable[[Trainer], None] | None = None,
 ) -> Trained:
     """Fine-tune the encoder of a folder on labelled texts.
 
@@ -370,8 +79,8 @@ def train_encoder(
         Called with texts done and their number while frozen layers are computed.
     prepare : callable, optional
         Called with the trainer before the first step: the place to load a state.
-    on_evaluation : callable, optional
-        Called with the trainer after every evaluation: the place to save its state.
+    on_step : callable, optional
+        Called with the trainer after every step, and evaluation if there is one: the place to save its state.
 
     Returns
     -------
@@ -389,40 +98,31 @@ def train_encoder(
         labels, len(texts), classes=classes, multilabel=multilabel, class_weight=options.class_weight,
         sample_weight=sample_weight,
     )  # fmt: skip
-    held_out = None if dev is None else (check_texts(dev[0]), _dev_tasks(dev[1], len(dev[0]), tasks))
+    held_out = [] if dev is None else [check_texts(dev[0])]
+    dev_tasks = [] if dev is None else _dev_tasks(dev[1], len(held_out[0]), tasks)
+    device = device_of(options.device)
     with ExitStack() as stack:
-        stack.enter_context(_threads(options.threads or available_cpus()))
+        stack.enter_context(cpu_threads(options.threads or available_cpus()))
         stack.enter_context(torch.random.fork_rng())
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tlclassic-")))
         torch.manual_seed(options.seed)
-        model = EncoderWithHeads(
-            load_backbone(source, dropout=options.encoder_dropout),
-            {task.name: len(task.classes) for task in tasks},
-            options,
-            pooling_of(source),
-        ).to(device_of(options.device))
+        backbone = load_backbone(source, dropout=options.encoder_dropout)
+        sizes = {task.name: len(task.classes) for task in tasks}
+        model = EncoderWithHeads(backbone, sizes, options, pooling_of(source)).to(device)
         parameter_groups(model, options)
         tokenizer = TextTokenizer(source, options.max_length)
-        keep = {
-            "frozen": frozen_layers(model),
-            "folder": folder,
-            "limit": options.frozen_bytes,
-            "on_progress": on_frozen,
-        }
-        device = next(model.parameters()).device
+        tokens = [tokenizer(own) for own in (texts, *held_out)]
         with torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(options.precision, device)):
-            inputs = inputs_of(model, tokenizer(texts), tokenizer.pad, **keep)
-            if held_out is not None:
-                keep["limit"] = options.frozen_bytes if isinstance(inputs, StateInputs) else 0
-                evaluation = (inputs_of(model, tokenizer(held_out[0]), tokenizer.pad, **keep), held_out[1])
-        trainer = Trainer(
-            model, inputs, tasks, options, dev=None if held_out is None else evaluation,
-            on_progress=on_progress, on_evaluation=on_evaluation,
-        )  # fmt: skip
+            inputs, *of_dev = inputs_of(
+                model, tokens, tokenizer.pad, frozen=frozen_layers(model), folder=folder, limit=options.frozen_bytes,
+                on_progress=on_frozen,
+            )  # fmt: skip
+        evaluation = (of_dev[0], dev_tasks) if of_dev else None
+        trainer = Trainer(model, inputs, tasks, options, dev=evaluation, on_progress=on_progress, on_step=on_step)
         if prepare is not None:
             prepare(trainer)
         if isinstance(inputs, StateInputs):
-            stack.enter_context(only_top(model, frozen_layers(model)))
+            stack.enter_context(only_top(model, trainer.frozen))
         trainer.run()
     return Trained(model, tasks, trainer.state.history, trainer.state.best)
 
@@ -435,25 +135,3 @@ def _dev_tasks(labels: Any, rows: int, tasks: Sequence[Task]) -> list[Task]:
         classes={task.name: task.classes for task in tasks} if several else tasks[0].classes,
         multilabel={task.name: task.multilabel for task in tasks} if several else tasks[0].multilabel,
     )
-
-
-def device_of(device: str) -> torch.device:
-    """The torch device of a name; "auto" is the GPU where there is one."""
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        return torch.device(device)
-    except RuntimeError as error:
-        raise InvalidParameterError(f"device must be 'auto', 'cpu' or 'cuda'; got {device!r}: {error}") from None
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-        torch.set_flush_denormal(False)
