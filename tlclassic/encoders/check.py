@@ -142,8 +142,8 @@ def check(
     check_number("min_speedup", min_speedup, low=0)
     check_integer("repeats", repeats, low=1)
     sample = _texts(texts)
-    if labels is not None and len(labels) != len(sample):
-        raise InvalidParameterError(f"labels must be as many as texts, {len(sample)}; got {len(labels)}.")
+    if labels is not None:
+        _check_labels(labels, len(sample))
     root = Path(folder)
     names = {"fp32": float_graph(root).relative_to(root).as_posix(), "int8": _quantized_name(root, file)}
     step = _Steps(on_progress, 3 + 2 * repeats + (0 if labels is None else 2))
@@ -201,6 +201,18 @@ def _texts(texts: object | None) -> Sequence[str]:
     return checked
 
 
+def _check_labels(labels: Sequence[Any], n_texts: int) -> None:
+    """Before any work: as many as texts, and enough of each class for two folds."""
+    if len(labels) != n_texts:
+        raise InvalidParameterError(f"labels must be as many as texts, {n_texts}; got {len(labels)}.")
+    classes, counts = np.unique(np.asarray(labels), return_counts=True)
+    if len(classes) < 2 or counts.min() < 2:
+        raise InvalidParameterError(
+            f"labels must be of two classes or more, each with two texts or more; got {len(classes)} classes, "
+            f"{counts.min()} texts of {classes[counts.argmin()]!s:.80}."
+        )
+
+
 def _quantized_name(root: Path, file: str | None) -> str:
     if file is not None:
         if not (root / file).is_file():
@@ -238,13 +250,7 @@ def _accuracy(vectors: np.ndarray, labels: Sequence[Any]) -> float:
     """Mean accuracy of logistic regression over stratified folds."""
     linear_model = require("sklearn.linear_model", purpose="Comparing accuracy")
     model_selection = require("sklearn.model_selection", purpose="Comparing accuracy")
-    classes, counts = np.unique(np.asarray(labels), return_counts=True)
-    if len(classes) < 2 or counts.min() < 2:
-        rare = classes[counts.argmin()]
-        raise InvalidParameterError(
-            f"labels must be of two classes or more, each with two texts or more; got {len(classes)} classes, "
-            f"{counts.min()} texts of {rare!s:.80}."
-        )
+    _, counts = np.unique(np.asarray(labels), return_counts=True)
     folds = model_selection.StratifiedKFold(min(_FOLDS, int(counts.min())), shuffle=True, random_state=0)
     model = linear_model.LogisticRegression(C=10, max_iter=1000)
     scores = model_selection.cross_val_score(model, vectors, np.asarray(labels), cv=folds)
