@@ -146,7 +146,7 @@ def test_no_float_graph(tmp_path):
 def test_half_a_graph(folder, keep):
     path = folder / "onnx" / "model.onnx"
     path.write_bytes(path.read_bytes()[:keep])
-    with pytest.raises(EncoderFormatError, match="model.onnx: this"):
+    with pytest.raises(EncoderFormatError, match=r"model\.onnx: this"):
         quantize(folder)
     assert [entry.name for entry in path.parent.iterdir()] == ["model.onnx"]
 
