@@ -99,6 +99,22 @@ def test_the_transformer_in_a_folder_of_its_own(source, tmp_path):
     assert (made / "1_Pooling" / "config.json").is_file()
 
 
+def test_dense_weights_of_torch_become_safetensors(source, tmp_path):
+    safetensors = pytest.importorskip("safetensors.numpy")
+    modules = json.loads((source / "modules.json").read_text())
+    modules.append({"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"})
+    (source / "modules.json").write_text(json.dumps(modules))
+    (source / "2_Dense").mkdir()
+    torch.save({"linear.weight": torch.eye(16)[:4]}, source / "2_Dense" / "pytorch_model.bin")
+    made = export_onnx(source, tmp_path / "out")
+    assert [path.name for path in (made / "2_Dense").iterdir()] == ["model.safetensors"]
+    weights = safetensors.load_file(made / "2_Dense" / "model.safetensors")
+    assert np.array_equal(weights["linear.weight"], np.eye(16, dtype=np.float32)[:4])
+    (source / "2_Dense" / "pytorch_model.bin").write_bytes(b"cos\nsystem\n")
+    with pytest.raises(EncoderFormatError, match=r"pytorch_model\.bin: the weights cannot be loaded"):
+        export_onnx(source, tmp_path / "other")
+
+
 def test_a_classifier_gives_logits(source, tmp_path):
     model = _bert(transformers.BertForSequenceClassification, num_labels=3)
     model.save_pretrained(source)

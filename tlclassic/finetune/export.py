@@ -93,6 +93,8 @@ def export_module(
             )
         except Exception as error:  # the tracer runs the module's own code
             raise EncoderFormatError(f"this module cannot be exported to ONNX ({error})", path=path) from error
+        if len(list(Path(scratch).iterdir())) > 1:
+            raise EncoderFormatError("a graph of more than 2 GB is not supported", path=path)
         with made.open("rb") as reader, atomic_write(path) as writer:
             shutil.copyfileobj(reader, writer, 1 << 24)
     return Path(path)
@@ -234,10 +236,25 @@ def _copy_settings(root: Path, folder: Path, made: Path) -> None:
         name = str(entry.get("path", "")) if isinstance(entry, dict) else ""
         part = root / name
         if name and part.is_dir() and part.resolve().is_relative_to(root.resolve()):
-            shutil.copytree(part, made / name, ignore=shutil.ignore_patterns("*.py", "*.bin"))
+            shutil.copytree(part, made / name, ignore=shutil.ignore_patterns("*.py", "*.bin", "*.onnx"))
+            _convert_weights(part, made / name)
     if folder != root:
         modules[0]["path"] = ""
         (made / "modules.json").write_text(json.dumps(modules, indent=2) + "\n", "utf-8")
+
+
+def _convert_weights(part: Path, made: Path) -> None:
+    """The weights of a module kept by torch's pickles alone, as safetensors; nothing in them is run."""
+    source = part / "pytorch_model.bin"
+    if not source.is_file() or (part / "model.safetensors").is_file():
+        return
+    torch = require("torch", purpose="Exporting an encoder")
+    safetensors = require("safetensors.torch", purpose="Exporting an encoder")
+    try:
+        weights = torch.load(source, map_location="cpu", weights_only=True)
+        safetensors.save_file({name: value.contiguous() for name, value in weights.items()}, made / "model.safetensors")
+    except Exception as error:  # torch raises many kinds
+        raise EncoderFormatError(f"the weights cannot be loaded ({error})", path=source) from error
 
 
 def _ensure_tokenizer(transformers: Any, folder: Path, made: Path) -> None:
@@ -245,7 +262,7 @@ def _ensure_tokenizer(transformers: Any, folder: Path, made: Path) -> None:
     if (made / "tokenizer.json").is_file():
         return
     try:
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         tokenizer.backend_tokenizer.save(str(made / "tokenizer.json"))
     except Exception as error:  # whatever a broken or missing tokenizer raises
         raise EncoderFormatError(f"there is no tokenizer that can be used ({error})", path=folder) from error
@@ -259,7 +276,9 @@ def _load_model(transformers: Any, folder: Path) -> tuple[Any, str]:
     kind = transformers.AutoModelForSequenceClassification if classifier else transformers.AutoModel
     transformers.utils.logging.disable_progress_bar()
     try:
-        model = kind.from_pretrained(folder, local_files_only=True, attn_implementation="eager")
+        model = kind.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, attn_implementation="eager"
+        )
     except Exception as error:  # transformers raises many kinds
         raise EncoderFormatError(f"the weights cannot be loaded ({error})", path=folder) from error
     return model.float().eval(), "logits" if classifier else "hidden"
