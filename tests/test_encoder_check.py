@@ -109,7 +109,7 @@ def test_zero_vectors_have_a_cosine():
     assert module._cosines(a, b).tolist() == [1.0, 0.0, 1.0]
 
 
-@pytest.mark.parametrize("name", ["model_quantized.onnx", "onnx/model_quint8_avx2.onnx", "onnx/model_int8.onnx"])
+@pytest.mark.parametrize("name", ["model_quantized.onnx", "onnx/model_int8.onnx"])
 def test_quantised_graphs_of_others_are_found(folder, stubs, name):
     (folder / "onnx" / "model_qint8.onnx").rename(folder / name)
     stubs[name] = stubs["onnx/model_qint8.onnx"]
@@ -117,7 +117,7 @@ def test_quantised_graphs_of_others_are_found(folder, stubs, name):
 
 
 def test_a_graph_is_missing(folder, stubs):
-    with pytest.raises(EncoderFormatError, match="no such file in the folder"):
+    with pytest.raises(EncoderFormatError, match=r"onnx/other\.onnx"):
         check(folder, TEXTS, file="onnx/other.onnx")
     (folder / "onnx" / "model_qint8.onnx").unlink()
     with pytest.raises(EncoderFormatError, match=r"no quantised graph to check here.*encoder quantize"):

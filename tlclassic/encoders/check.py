@@ -214,18 +214,20 @@ def _check_labels(labels: Sequence[Any], n_texts: int) -> None:
 
 
 def _quantized_name(root: Path, file: str | None) -> str:
-    if file is not None:
-        if not (root / file).is_file():
-            raise EncoderFormatError("there is no such file in the folder", path=root / file)
-        return file
-    if (root / QUANTIZED_NAME).is_file():
+    """The graph asked for, else ours, else one that others made for a processor like this."""
+    from tlclassic.encoders.files import FolderFiles
+    from tlclassic.encoders.folder import choose_graph
+
+    if file is None and (root / QUANTIZED_NAME).is_file():
         return QUANTIZED_NAME
-    found = [path for part in ("onnx", ".") for path in sorted((root / part).glob("*.onnx"))]
-    for path in found:
-        if _QUANTIZED.search(path.name):
-            return path.relative_to(root).as_posix()
-    remedy = "Make one with `tlclassic encoder quantize`"
-    raise EncoderFormatError("there is no quantised graph to check here", path=root, remedy=remedy)
+    if file is None and not _has_quantized(root):
+        remedy = "Make one with `tlclassic encoder quantize`"
+        raise EncoderFormatError("there is no quantised graph to check here", path=root, remedy=remedy)
+    return choose_graph(FolderFiles(root), file or "int8")
+
+
+def _has_quantized(root: Path) -> bool:
+    return any(_QUANTIZED.search(path.name) for part in (".", "onnx") for path in (root / part).glob("*.onnx"))
 
 
 def _encoder(root: Path, name: str, threads: int | None) -> Any:
