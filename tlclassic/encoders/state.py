@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlclassic.encoders.files import open_files
+from tlclassic.encoders.folder import choose_graph, read_json
 from tlclassic.errors import CorruptArtifactError, EncoderFormatError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -18,14 +20,14 @@ if TYPE_CHECKING:
 
 __all__ = ["from_state", "to_state"]
 
-#: What the folder says besides its graph, where it says it; each module of modules.json adds two more.
+#: What the folder says besides its graph, where it says it; each module of modules.json adds two more. Not
+#: tlclassic.json, which says what is preferred on one machine: a saved model names its graph.
 _CONFIG = (
     "config.json",
     "config_sentence_transformers.json",
     "modules.json",
     "sentence_bert_config.json",
     "special_tokens_map.json",
-    "tlclassic.json",
     "tokenizer.json",
     "tokenizer_config.json",
 )
@@ -40,7 +42,7 @@ def to_state(encoder: OnnxEncoder, *, include_model: bool) -> tuple[dict[str, An
     Parameters
     ----------
     encoder : OnnxEncoder
-        Opened if it is not. Of several graphs in the folder the one in use is kept, so that the model is the same on
+        Of several graphs in the folder the one in use is kept, so that the model is the same on
         every machine.
     include_model : bool
         Whether the files are among the arrays, or only the path of their folder is recorded.
@@ -51,7 +53,8 @@ def to_state(encoder: OnnxEncoder, *, include_model: bool) -> tuple[dict[str, An
         When the graph keeps its weights in other files and is to be included, or the encoder lies inside a saved model
         and is not.
     """
-    files, graph = _files(encoder), _graph_name(encoder)
+    files = open_files(encoder.model)
+    graph = choose_graph(files, encoder.file)
     names = [name for name in (*_CONFIG, *_module_files(files)) if name in files.names()]
     names.append(graph)
     hashes = {name: files.digest(name) for name in names}
@@ -60,7 +63,7 @@ def to_state(encoder: OnnxEncoder, *, include_model: bool) -> tuple[dict[str, An
     arrays: dict[str, NDArray[np.uint8]] = {}
     if include_model:
         _check_whole(files, graph)
-        arrays = {f"encoder/{name}": np.frombuffer(files.read(name), dtype=np.uint8) for name in names}
+        arrays = {f"encoder/{name}": np.frombuffer(files.read(name) or b"", dtype=np.uint8) for name in names}
     else:
         facts["path"] = _folder(encoder)
     params = {name: value for name, value in encoder.get_params(deep=False).items() if name not in _LOCAL}
@@ -89,14 +92,6 @@ def from_state(metadata: Mapping[str, Any], model: Any) -> OnnxEncoder:
     return encoder
 
 
-def _files(encoder: OnnxEncoder) -> Any:
-    return encoder.files
-
-
-def _graph_name(encoder: OnnxEncoder) -> str:
-    return str(encoder.spec.graph)
-
-
 def _folder(encoder: OnnxEncoder) -> str:
     if isinstance(encoder.model, (str, os.PathLike)):
         return os.path.abspath(encoder.model)
@@ -108,10 +103,8 @@ def _folder(encoder: OnnxEncoder) -> str:
 
 def _module_files(files: Any) -> list[str]:
     """The files of the modules behind the transformer, such as pooling and dense layers."""
-    raw = files.read("modules.json")
-    if raw is None:
-        return []
-    places = [module.get("path") for module in json.loads(raw) if isinstance(module, dict)]
+    modules = read_json(files, "modules.json", list) or []
+    places = [module.get("path") for module in modules if isinstance(module, dict)]
     return [f"{place}/{name}" for place in places if isinstance(place, str) and place for name in _OF_MODULE]
 
 
