@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tlclassic.errors import InputError, VectorFormatError
 
-__all__ = ["read_tensors"]
+__all__ = ["parse_tensors", "read_tensors"]
 
 #: As in the reference implementation.
 _MAX_HEADER = 100_000_000
@@ -65,6 +65,20 @@ def _parse_header(raw: bytes, path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _read(path: str | os.PathLike[str], name: str, entry: Any, start: int, size: int) -> NDArray[Any]:
+    dtype, shape, begin, end = _checked(path, name, entry, size - start)
+    if end - begin <= _IN_MEMORY:
+        with open(path, "rb") as file:
+            file.seek(start + begin)
+            array: NDArray[Any] = np.frombuffer(file.read(end - begin), dtype=dtype).reshape(shape)
+    else:
+        array = np.memmap(path, dtype, "r", start + begin, shape)
+    return _as_numbers(array, entry["dtype"])
+
+
+def _checked(
+    path: str | os.PathLike[str], name: str, entry: Any, size: int
+) -> tuple[np.dtype[Any], tuple[int, ...], int, int]:
+    """Type, shape, begin and end of a tensor in data of ``size`` bytes."""
     try:
         code, shape, (begin, end) = entry["dtype"], tuple(entry["shape"]), entry["data_offsets"]
         if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
@@ -72,15 +86,35 @@ def _read(path: str | os.PathLike[str], name: str, entry: Any, start: int, size:
         dtype = np.dtype(_DTYPES[code])
     except (KeyError, TypeError, ValueError) as error:
         raise VectorFormatError(f"tensor {name!r} is described as {entry!r}", path=path) from error
-    if end - begin != math.prod(shape) * dtype.itemsize or start + end > size:
-        raise VectorFormatError(f"tensor {name!r} does not fit: {entry!r}, data of {size - start} bytes", path=path)
-    if end - begin <= _IN_MEMORY:
-        with open(path, "rb") as file:
-            file.seek(start + begin)
-            array: NDArray[Any] = np.frombuffer(file.read(end - begin), dtype=dtype).reshape(shape)
-    else:
-        array = np.memmap(path, dtype, "r", start + begin, shape)
+    if end - begin != math.prod(shape) * dtype.itemsize or end > size:
+        raise VectorFormatError(f"tensor {name!r} does not fit: {entry!r}, data of {size} bytes", path=path)
+    return dtype, shape, begin, end
+
+
+def _as_numbers(array: NDArray[Any], code: str) -> NDArray[Any]:
     if code == "BF16":
         return (array.astype(np.uint32) << 16).view(np.float32)
     # Kernels want numbers at their natural place, which writers guarantee by padding the header and readers cannot.
     return array if array.flags.aligned else np.array(array)
+
+
+def parse_tensors(raw: bytes, names: tuple[str, ...], path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """As :func:`read_tensors`, from the bytes of a file; ``path`` is for errors.
+
+    Raises
+    ------
+    VectorFormatError
+    """
+    length = struct.unpack("<Q", raw[:8])[0] if len(raw) >= 8 else len(raw)
+    if length > min(_MAX_HEADER, len(raw) - 8):
+        raise VectorFormatError(
+            f"not a whole safetensors file: a header of {length} bytes in a file of {len(raw)}", path=path
+        )
+    header = _parse_header(raw[8 : 8 + length], path)
+    tensors = {}
+    for name in names:
+        if name in header:
+            dtype, shape, begin, end = _checked(path, name, header[name], len(raw) - 8 - length)
+            array = np.frombuffer(raw[8 + length + begin : 8 + length + end], dtype=dtype).reshape(shape)
+            tensors[name] = _as_numbers(array, header[name]["dtype"])
+    return tensors
