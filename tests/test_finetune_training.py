@@ -29,7 +29,7 @@ def folder(tmp_path_factory):
     torch.manual_seed(0)
     config = transformers.BertConfig(
         vocab_size=len(WORDS), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
-        max_position_embeddings=32,
+        max_position_embeddings=32, initializer_range=0.2,
     )  # fmt: skip
     transformers.BertModel(config, add_pooling_layer=False).save_pretrained(path)
     tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(WORDS)}, unk_token="[UNK]"))
@@ -224,7 +224,7 @@ def test_several_tasks_and_missing_labels(folder, data):
     half = [label if row < 40 else None for row, label in enumerate(labels)]
     length = [None if row < 20 else len(text.split()) > 4 for row, text in enumerate(texts)]
     done = train_encoder(
-        folder, texts, {"feeling": half, "long.one": length}, FineTuneOptions(epochs=8, **SLOW),
+        folder, texts, {"feeling": half, "long.one": length}, FineTuneOptions(epochs=12, encoder_dropout=0.0, **SLOW),
         dev=(texts, {"feeling": half, "long.one": length}),
     )  # fmt: skip
     assert [(task.name, task.classes.tolist()) for task in done.tasks] == [
@@ -246,7 +246,8 @@ def test_soft_labels_are_met(folder, data):
 def test_several_labels_a_text(folder, data):
     texts, _ = data
     Y = np.array([["good" in text, "film" in text, "the" in text] for text in texts]).astype(int)
-    done = train_encoder(folder, texts, Y, FineTuneOptions(epochs=10, **SLOW), dev=(texts, Y), multilabel=True)
+    done = train_encoder(folder, texts, Y, FineTuneOptions(epochs=15, encoder_dropout=0.0, **SLOW),
+                         dev=(texts, Y), multilabel=True)  # fmt: skip
     assert done.tasks[0].multilabel
     assert done.best["dev_macro_f1"] > 0.95
 
@@ -264,7 +265,7 @@ def test_weights_of_rows_decide_between_contradictions(folder):
 @pytest.mark.parametrize("schedule", ["slanted", "linear", "cosine", "constant"])
 def test_every_schedule_trains_also_for_less_than_an_epoch(folder, data, schedule):
     done = train_encoder(folder, *data, FineTuneOptions(epochs=0.3, schedule=schedule, **SLOW))
-    assert [entry["step"] for entry in done.history] == [1]
+    assert [entry["step"] for entry in done.history] == [3]
 
 
 def test_bfloat16_learns_too(folder, data):

@@ -119,10 +119,10 @@ def train_encoder(
             )  # fmt: skip
         evaluation = (of_dev[0], dev_tasks) if of_dev else None
         trainer = Trainer(model, inputs, tasks, options, dev=evaluation, on_progress=on_progress, on_step=on_step)
-        if prepare is not None:
-            prepare(trainer)
         if isinstance(inputs, StateInputs):
             stack.enter_context(only_top(model, trainer.frozen))
+        if prepare is not None:
+            prepare(trainer)
         trainer.run()
     return Trained(model, tasks, trainer.state.history, trainer.state.best)
 
