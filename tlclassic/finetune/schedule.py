@@ -68,4 +68,4 @@ def unfrozen(step: int, total: int, epoch: int, groups: int) -> int:
     [0, 0, 1, 2, 3, 3]
     """
     every = max(1.0, min(float(epoch), total / 2 / max(1, groups)))
-    return min(groups, int(step / every))
+    return min(groups, int(step / every + 1e-9))
