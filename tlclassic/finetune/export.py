@@ -20,7 +20,7 @@ from tlclassic._validate import check_choice, check_integer
 from tlclassic.errors import EncoderFormatError, InputError
 from tlclassic.storage import atomic_write, check_destination
 
-__all__ = ["export_module", "export_onnx"]
+__all__ = ["copy_settings", "ensure_tokenizer", "export_module", "export_onnx", "inputs_of", "transformer_folder"]
 
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 _OUTPUTS = {"hidden": "last_hidden_state", "logits": "logits", "pooled": "sentence_embedding"}
@@ -127,17 +127,17 @@ def export_onnx(source: str | os.PathLike[str], out: str | os.PathLike[str], *, 
     InputError, InvalidParameterError, MissingExtraError
     """
     root, target = Path(source), Path(out)
-    folder = _transformer_folder(root)
+    folder = transformer_folder(root)
     transformers = require("transformers", purpose="Exporting an encoder")
     _check_new(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", dir=target.parent))
     try:
         made.chmod(0o755)
-        _copy_settings(root, folder, made)
-        _ensure_tokenizer(transformers, folder, made)
+        copy_settings(root, folder, made)
+        ensure_tokenizer(transformers, folder, made)
         model, output = _load_model(transformers, folder)
-        inputs = _inputs_of(model)
+        inputs = inputs_of(model)
         (made / "onnx").mkdir()
         export_module(model, made / "onnx" / "model.onnx", inputs=inputs, output=output, opset=opset)
         _check_parity(model, made / "onnx" / "model.onnx", inputs, _OUTPUTS[output])
@@ -193,7 +193,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _transformer_folder(root: Path) -> Path:
+def transformer_folder(root: Path) -> Path:
     """The folder with ``config.json``: the root, or the one that ``modules.json`` names."""
     if not root.is_dir():
         raise EncoderFormatError("there is no such folder", path=root, remedy="Give a folder of transformers")
@@ -223,7 +223,7 @@ def _check_new(target: Path) -> None:
         raise InputError("this exists already", path=target, remedy="Give the path of a new folder")
 
 
-def _copy_settings(root: Path, folder: Path, made: Path) -> None:
+def copy_settings(root: Path, folder: Path, made: Path) -> None:
     """Settings of the root and of the transformer's folder at the top, other modules in their folders."""
     for source in dict.fromkeys((root, folder)):
         for path in sorted(source.iterdir()):
@@ -257,7 +257,7 @@ def _convert_weights(part: Path, made: Path) -> None:
         raise EncoderFormatError(f"the weights cannot be loaded ({error})", path=source) from error
 
 
-def _ensure_tokenizer(transformers: Any, folder: Path, made: Path) -> None:
+def ensure_tokenizer(transformers: Any, folder: Path, made: Path) -> None:
     """``tokenizer.json``, built from the older files where there is none."""
     if (made / "tokenizer.json").is_file():
         return
@@ -284,7 +284,7 @@ def _load_model(transformers: Any, folder: Path) -> tuple[Any, str]:
     return model.float().eval(), "logits" if classifier else "hidden"
 
 
-def _inputs_of(model: Any) -> list[str]:
+def inputs_of(model: Any) -> list[str]:
     """Which of the three inputs the model's ``forward`` takes; DistilBERT and RoBERTa have no token types."""
     taken = set(inspect.signature(model.forward).parameters)
     if getattr(model.config, "type_vocab_size", 0) < 2:
