@@ -12,12 +12,11 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
 
 import tlclassic
+from tests.tiny_encoder import make_tiny_encoder
+from tlclassic import OnnxEncoder
 from tlclassic.errors import ArtifactError, CorruptArtifactError, InvalidParameterError
 from tlclassic.heads.encoder_heads import HeadTask, write_heads
 from tlclassic.storage import Artifact, ArtifactWriter
-
-make_tiny_encoder = pytest.importorskip("tiny_encoder").make_tiny_encoder
-OnnxEncoder = tlclassic.OnnxEncoder
 
 TEXTS = ["a good film", "a bad film", "good", "bad bad day", "", "what a good day", "so bad", "a film"] * 3
 LABELS = ["+", "-", "+", "-", "+", "+", "-", "-"] * 3
@@ -160,7 +159,7 @@ def test_weights_in_a_file_of_their_own_are_refused_by_name(tmp_path, folder):
     onnx = pytest.importorskip("onnx")
     (graph,) = folder.rglob("*.onnx")
     model = onnx.load(graph)
-    onnx.save_model(model, graph, save_as_external_data=True, location="model.onnx_data", size_threshold=0)
+    onnx.save_model(model, graph, save_as_external_data=True, location="model.onnx_data", size_threshold=256)
     pipeline = make_pipeline(OnnxEncoder(str(folder)), LogisticRegression()).fit(TEXTS, LABELS)
     with pytest.raises(InvalidParameterError, match=r"weights in a file of their own, .*model\.onnx_data"):
         tlclassic.save(pipeline, tmp_path / "model.tlc")

@@ -86,7 +86,8 @@ def from_state(metadata: Mapping[str, Any], model: Any) -> OnnxEncoder:
         raise CorruptArtifactError(f"the saved OnnxEncoder has unknown parameters: {sorted(params)!r:.200}.")
     try:
         encoder = OnnxEncoder(model, **params)
-        encoder.fit(None)
+        # Every parameter is looked at, not only what opening needs.
+        encoder.fit(None).describe()
     except (InvalidParameterError, EncoderFormatError) as error:
         raise CorruptArtifactError(f"the saved OnnxEncoder cannot be opened: {error}") from error
     return encoder
