@@ -67,5 +67,5 @@ def unfrozen(step: int, total: int, epoch: int, groups: int) -> int:
     >>> [unfrozen(step, 100, 10, 3) for step in (0, 9, 10, 20, 30, 99)]
     [0, 0, 1, 2, 3, 3]
     """
-    every = max(1.0, min(float(epoch), total / 2 / max(1, groups)))
+    every = min(epoch, total / 2 / max(1, groups))
     return min(groups, int(step / every + 1e-9))
