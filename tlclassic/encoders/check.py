@@ -109,7 +109,7 @@ def check(
     Parameters
     ----------
     folder : path-like
-        An encoder's folder with a float graph and a quantised one (:func:`tlclassic.encoders.quantize`).
+        An encoder's folder with a float graph and a quantised one (:func:`tlclassic.encoders.quantize.quantize`).
     texts : sequence of str, optional
         Texts like those that will be encoded; the bundled sample when left out.
     labels : sequence, optional
