@@ -158,7 +158,7 @@ class Killed(Exception):
     "more",
     [
         {},
-        {"train": "top-1", "averaging": 0.9},
+        {"train": "top-1", "averaging": 0.9, "class_weight": {"pos": 2.0}},
         {"gradual_unfreezing": True, "evaluations": 2, "patience": 50},
         {"train": "head", "head": (8,)},
     ],

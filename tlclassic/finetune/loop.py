@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -269,7 +270,7 @@ class Trainer:
         """The rest of the state, as plain values."""
         return {
             **vars(self.state),
-            "options": self.options.to_json(),
+            "options": json.loads(json.dumps(self.options.to_json())),
             "total": self.total,
             "rows": len(self.inputs.lengths),
         }
@@ -282,7 +283,7 @@ class Trainer:
         InvalidParameterError
             Where it is the state of another run: other options, texts or parameters.
         """
-        if state["options"] != self.options.to_json() or (state["total"], state["rows"]) != (
+        if state["options"] != self.state_json()["options"] or (state["total"], state["rows"]) != (
             self.total,
             len(self.inputs.lengths),
         ):
