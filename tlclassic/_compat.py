@@ -17,6 +17,7 @@ EXTRA_OF_MODULE = {
     "onnx": "onnx",
     "onnxruntime": "onnx",
     "pyarrow": "train",
+    "safetensors": "finetune",
     "scipy": "train",
     "sklearn": "train",
     "skops": "train",

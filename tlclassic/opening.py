@@ -17,9 +17,11 @@ _NAMES = ("text", "label", "separator")
 
 
 def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence[str] = (), vectors: Any = None) -> Any:
-    """Open a model: a pipeline saved by :func:`tlclassic.save`, or a compiled classifier.
+    """Open a model: a pipeline saved by :func:`tlclassic.save`, a compiled classifier, or an encoder's folder.
 
-    A compiled classifier is opened with NumPy and the kernels alone; scikit-learn is imported for a pipeline only.
+    A folder is a fine-tuned encoder with its heads, or a Hugging Face sequence classifier in ONNX; it becomes a
+    :class:`tlclassic.EncoderClassifier`. A compiled classifier is opened with NumPy and the kernels alone; scikit-learn
+    is imported for the others only.
 
     Parameters
     ----------
@@ -34,7 +36,7 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
 
     Returns
     -------
-    estimator or CompiledClassifier
+    estimator, CompiledClassifier or EncoderClassifier
 
     Raises
     ------
@@ -42,18 +44,21 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
         Before anything is built.
     UnsafeFormatError
         When a part stored with skops holds types outside the allow-list and ``trusted``.
+    EncoderFormatError
+        When a folder holds no classifier that can be opened.
     InvalidParameterError
-        When ``trusted`` or ``vectors`` are given for a compiled classifier, which has no use for them.
+        When ``trusted`` or ``vectors`` are given for a model that has no use for them.
     """
+    if os.path.isdir(path):
+        _refuse_options(path, "an encoder's folder", trusted, vectors)
+        from tlclassic.heads.encoder_classifier import open_encoder_folder
+
+        return open_encoder_folder(path)
     artifact = Artifact(path)
     if artifact.kind == _COMPILED:
         from tlclassic.runtime import CompiledClassifier
 
-        if trusted or vectors is not None:
-            raise InvalidParameterError(
-                f"trusted and vectors are for saved pipelines; {os.fspath(path)} is a compiled classifier, which "
-                "needs neither. Leave them out."
-            )
+        _refuse_options(path, "a compiled classifier", trusted, vectors)
         if verify:
             artifact.verify()
         return CompiledClassifier.from_artifact(artifact)
@@ -62,9 +67,21 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
     return load_pipeline(path, verify=verify, trusted=trusted, vectors=vectors)
 
 
+def _refuse_options(path: str | os.PathLike[str], kind: str, trusted: Sequence[str], vectors: Any) -> None:
+    if trusted or vectors is not None:
+        raise InvalidParameterError(
+            f"trusted and vectors are for saved pipelines; {os.fspath(path)} is {kind}, which needs neither. "
+            "Leave them out."
+        )
+
+
 def load_with_task(path: str | os.PathLike[str], *, vectors: Any = None) -> tuple[Any, dict[str, Any]]:
     """A model and what is known of its task: columns, separator, and the labels of a multi-label model."""
     model = load(path, vectors=vectors)
+    if os.path.isdir(path):
+        from tlclassic.heads.encoder_classifier import folder_task
+
+        return model, folder_task(path)
     if type(model).__name__ == "CompiledClassifier":
         return model, _compiled_task(model)
     from tlclassic.pipelines import read_metadata

@@ -19,7 +19,9 @@ from tlclassic.errors import InvalidParameterError, TlclassicError
 __all__ = ["COMMANDS", "build", "main"]
 
 #: In the order of the help.
-COMMANDS = ("train", "tune", "compile", "predict", "evaluate", "vectors", "demo")
+COMMANDS = ("train", "tune", "compile", "predict", "evaluate", "vectors", "encoder", "finetune", "demo")
+#: Those of them that have commands of their own.
+_GROUPS = ("vectors", "encoder")
 
 
 def build(names: Sequence[str] = COMMANDS) -> typer.Typer:
@@ -36,7 +38,7 @@ def build(names: Sequence[str] = COMMANDS) -> typer.Typer:
     app.callback()(_root)
     for name in names:
         module = importlib.import_module(f"tlclassic.app.{name}")
-        if name == "vectors":
+        if name in _GROUPS:
             app.add_typer(module.app, name=name)
         else:
             app.command(name)(getattr(module, name))
@@ -91,7 +93,7 @@ def _run() -> int:
 def _spelled(message: str, verb: Sequence[str]) -> str:
     """A parameter that an error begins with, as it is written on the command line."""
     name, rest = re.match(r"(\w*)(.*)", message, re.DOTALL).groups()  # type: ignore[union-attr]
-    if not set(verb) & set(COMMANDS) - {"vectors"} or not rest.startswith(("=", " must")):
+    if not set(verb) & set(COMMANDS) - set(_GROUPS) or not rest.startswith(("=", " must")):
         return message
     command = getattr(importlib.import_module(f"tlclassic.app.{verb[0]}"), verb[0])
     positional = ("train_file", "model", "file", "test")

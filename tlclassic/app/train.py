@@ -73,14 +73,16 @@ def train(
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the model goes; an existing file is replaced.")],
     features: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             "--features",
             "-f",
-            help="ngrams (hashed words and bigrams), ngrams-char, vectors:PATH (pooled word vectors), tfidf (words and "
-            "bigrams) or tfidf-char; several are combined, n-grams with one vectors:PATH.",
+            help="vectors:PATH (pooled word vectors), encoder:FOLDER (a frozen transformer encoder), ngrams (hashed "
+            "words and bigrams), ngrams-char, tfidf (words and bigrams) or tfidf-char; several are combined, n-grams "
+            "with one vectors:PATH. Default: vectors:base-en, which tlclassic brings along.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     text: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
     label: Annotated[str, typer.Option(help="Column of the labels.")] = "label",
     dev: Annotated[
@@ -103,6 +105,14 @@ def train(
     unknown: Annotated[
         Unknown, typer.Option(help="What a word without a vector counts for; auto: its sub-words if there are any.")
     ] = Unknown.auto,
+    encoder_file: Annotated[
+        str,
+        typer.Option(help="The encoder's file: auto, fp32, int8, or a path in its folder."),
+    ] = "auto",
+    encoder_cache: Annotated[
+        bool,
+        typer.Option("--encoder-cache", help="Keep the encoder's vectors on disk: no text is encoded twice."),
+    ] = False,
     bits: Annotated[
         int, typer.Option(help="N-grams are hashed into 2^BITS buckets; fewer make smaller files.", min=8, max=26)
     ] = 20,
@@ -127,7 +137,7 @@ def train(
     ] = None,
     calibrate: Annotated[Calibration, typer.Option(help="Calibrate the probabilities.")] = Calibration.none,
     vectors: Annotated[
-        InModel, typer.Option(help="Store the word vectors in the model, or refer to their file.")
+        InModel, typer.Option(help="Store the word vectors or encoder in the model, or refer to their file.")
     ] = InModel.embed,
     limit: Annotated[int | None, typer.Option(help="Read only the first N word vectors.", show_default=False)] = None,
     member: Annotated[
@@ -150,8 +160,9 @@ def train(
     """
     from tlclassic.data import load_dataset
     from tlclassic.pipelines import save
-    from tlclassic.pipelines.training import FeatureOptions, train_classifier
+    from tlclassic.pipelines.training import DEFAULT_FEATURES, FeatureOptions, train_classifier
 
+    features = features or list(DEFAULT_FEATURES)
     check_out(out, train_file, dev, *(name.partition(":")[2] for name in features))
     if vectors == InModel.refer:
         _check_stores(features)
@@ -165,6 +176,7 @@ def train(
         pooling=[str(name) for name in pooling or [Pooling.mean]],
         vectorizer={"unknown": str(unknown), "counts": counts},
         load={"limit": limit, "member": member, "cache": True if cache else None, "trust": trust},
+        encoder={"file": encoder_file, "cache": True if encoder_cache else None},
         bits=bits,
     )
     with progress_bar("cross-validating") as advance:

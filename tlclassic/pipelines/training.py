@@ -26,7 +26,9 @@ __all__ = ["FeatureOptions", "TrainingResult", "build_features", "train_classifi
 NGRAMS = ("ngrams", "ngrams-char")
 #: Strengths tried for them; rows weighted by idf are longer than one.
 STRENGTHS = tuple(float(10.0**exponent) for exponent in np.arange(-2, 3.5, 0.5))
-_KINDS = "ngrams, ngrams-char, vectors:PATH, tfidf, tfidf-char"
+_KINDS = "ngrams, ngrams-char, vectors:PATH (or vectors:base-en), encoder:FOLDER, tfidf, tfidf-char"
+#: What is used when no features are named: the word vectors that tlclassic brings along.
+DEFAULT_FEATURES = ("vectors:base-en",)
 CALIBRATIONS = ("none", "sigmoid", "isotonic", "temperature")
 
 
@@ -37,9 +39,10 @@ class FeatureOptions:
     Attributes
     ----------
     features : sequence of str
-        ``"vectors:PATH"`` (pooled word vectors), ``"tfidf"`` (word uni- and bigrams) or ``"tfidf-char"`` (character
-        2- to 5-grams inside words). Several are put side by side. Or ``"ngrams"`` (hashed word uni- and bigrams) and
-        ``"ngrams-char"`` (hashed character 3- to 5-grams inside words), also with vectors: these make a
+        ``"vectors:PATH"`` (pooled word vectors; ``"vectors:base-en"`` for those that tlclassic brings along),
+        ``"encoder:FOLDER"`` (a frozen transformer encoder), ``"tfidf"`` (word uni- and bigrams) or ``"tfidf-char"``
+        (character 2- to 5-grams inside words). Several are put side by side. Or ``"ngrams"`` (hashed word uni- and
+        bigrams) and ``"ngrams-char"`` (hashed character 3- to 5-grams inside words), also with vectors: these make a
         :class:`tlclassic.NgramClassifier`, which compiles.
     pooling : sequence of str
         For the vectors; several are put side by side. See :class:`tlclassic.EmbeddingVectorizer`.
@@ -47,14 +50,17 @@ class FeatureOptions:
         Further keyword arguments of :class:`tlclassic.EmbeddingVectorizer`.
     load : dict
         Keyword arguments of :meth:`tlclassic.WordVectors.load`.
+    encoder : dict
+        Keyword arguments of :class:`tlclassic.OnnxEncoder`.
     bits : int
         N-grams are hashed into ``2**bits`` buckets a family.
     """
 
-    features: Sequence[str]
+    features: Sequence[str] = DEFAULT_FEATURES
     pooling: Sequence[str] = ("mean",)
     vectorizer: dict[str, Any] = field(default_factory=dict)
     load: dict[str, Any] = field(default_factory=dict)
+    encoder: dict[str, Any] = field(default_factory=dict)
     bits: int = 20
 
 
@@ -96,7 +102,9 @@ def build_features(options: FeatureOptions) -> Any:
 
 
 def _width(part: Pipeline) -> int:
-    """The number of columns of pooled word vectors."""
+    """The number of columns of dense features."""
+    if "encode" in part.named_steps:
+        return int(part.named_steps["encode"].dim)
     vectorizer = part.named_steps["pool"]
     return int(vectorizer.vectors.dim * len(resolve_poolings(vectorizer.pooling, vectorizer.powers)))
 
@@ -104,13 +112,17 @@ def _width(part: Pipeline) -> int:
 def _feature(name: str, options: FeatureOptions) -> Any:
     kind, _, path = name.partition(":")
     if kind == "vectors" and path:
-        from tlclassic.vectors import WordVectors
+        from tlclassic.vectors import load_vectors
 
         pooling = options.pooling[0] if len(options.pooling) == 1 else tuple(options.pooling)
-        vectors = WordVectors.load(path, **options.load)
+        vectors = load_vectors(path, **options.load)
         vectorizer = EmbeddingVectorizer(vectors, pooling=pooling, **options.vectorizer)
         # Unit variance lets one regularisation strength fit all dimensions, and L-BFGS converge.
         return Pipeline([("pool", vectorizer), ("scale", StandardScaler())])
+    if kind == "encoder" and path:
+        from tlclassic.encoders import OnnxEncoder
+
+        return Pipeline([("encode", OnnxEncoder(path, **options.encoder)), ("scale", StandardScaler())])
     if name == "tfidf":
         return TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
     if name == "tfidf-char":
@@ -210,10 +222,10 @@ def _ngram_classifier(options: FeatureOptions, class_weight: str | None, multila
         )
     vectors: dict[str, Any] = {}
     if paths:
-        from tlclassic.vectors import WordVectors
+        from tlclassic.vectors import load_vectors
 
         pooling = options.pooling[0] if len(options.pooling) == 1 else list(options.pooling)
-        vectors = {"vectors": WordVectors.load(paths[0], **options.load), "pooling": pooling}
+        vectors = {"vectors": load_vectors(paths[0], **options.load), "pooling": pooling}
     return NgramClassifier(
         word_ngrams=(1, 2) if "ngrams" in options.features else None,
         char_ngrams=(3, 5) if "ngrams-char" in options.features else None,
