@@ -1,1 +1,21 @@
-"""Fine-tuning of transformer encoders with torch (extra ``finetune``); what comes out runs without it."""
+"""Fine-tuning of encoders, with torch: everything else of tlclassic does without it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tlclassic._compat import require
+
+__all__ = ["FineTuned", "fine_tune"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    for module in ("torch", "transformers"):
+        require(module, purpose="Fine-tuning")
+    # The module has another name than the function, or importing it would take the function's place here.
+    from tlclassic.finetune import running
+
+    globals().update({own: getattr(running, own) for own in __all__})
+    return globals()[name]

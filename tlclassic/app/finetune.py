@@ -1,0 +1,261 @@
+"""``tlclassic finetune``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tlclassic._compat import require
+from tlclassic.app.console import note, print_json, progress_bar
+from tlclassic.app.options import FormatOption, JsonOption, QuotedOption
+from tlclassic.errors import InputError, InvalidParameterError
+
+if TYPE_CHECKING:
+    from tlclassic.data import Dataset
+
+
+class Schedule(StrEnum):
+    """How the learning rate goes."""
+
+    slanted = "slanted"
+    linear = "linear"
+    cosine = "cosine"
+    constant = "constant"
+
+
+class Precision(StrEnum):
+    """Of the matrix products in training."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+class DevMetric(StrEnum):
+    """What the best state is told by."""
+
+    accuracy = "accuracy"
+    macro_f1 = "macro_f1"
+    loss = "loss"
+
+
+def finetune(
+    train_file: Annotated[
+        Path,
+        typer.Argument(metavar="TRAIN", help="Labelled texts: TSV, CSV, JSONL or Parquet, also .gz and .zst."),
+    ],
+    encoder: Annotated[
+        Path,
+        typer.Option("--encoder", "-e", help="Folder of an encoder with its torch weights.", show_default=False),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The new folder; it appears whole or not at all.")],
+    text: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Column of the labels; several make a task each, and a text may lack some. Default: label.",
+            show_default=False,
+        ),
+    ] = None,
+    dev: Annotated[
+        Path | None,
+        typer.Option(help="Labelled texts that the best state is told by; never trained on.", show_default=False),
+    ] = None,
+    train: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="head, top-K (its K uppermost layers too), all, or how names of parameters begin. Default: all.",
+            show_default=False,
+        ),
+    ] = None,
+    few_shot: Annotated[
+        bool,
+        typer.Option("--few-shot", help="For up to about a hundred texts a class: contrastive tuning as in SetFit."),
+    ] = False,
+    head: Annotated[
+        list[int] | None,
+        typer.Option(help="Size of a hidden layer of the head; repeat it for more. Default: none.", show_default=False),
+    ] = None,
+    dropout: Annotated[float | None, typer.Option(help="Before layers of the head.", show_default=False)] = None,
+    epochs: Annotated[float | None, typer.Option(help="Passes over TRAIN.", show_default=False)] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Texts a step.", show_default=False)] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of the uppermost layer of the encoder.", show_default=False)
+    ] = None,
+    decay: Annotated[
+        float | None, typer.Option(help="Of the learning rate from a layer to the one below.", show_default=False)
+    ] = None,
+    schedule: Annotated[Schedule | None, typer.Option(help="Of the learning rate.", show_default=False)] = None,
+    gradual_unfreezing: Annotated[
+        bool, typer.Option("--gradual-unfreezing", help="Train the head first, then layer by layer.")
+    ] = False,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many evaluations without a better one.", show_default=False)
+    ] = None,
+    metric: Annotated[
+        DevMetric | None, typer.Option(help="On DEV, to tell the best state.", show_default=False)
+    ] = None,
+    balanced: Annotated[
+        bool, typer.Option("--balanced", help="Weight classes by the inverse of their frequency.")
+    ] = False,
+    max_length: Annotated[int | None, typer.Option(help="Tokens of a text.", show_default=False)] = None,
+    precision: Annotated[Precision | None, typer.Option(help="Of training.", show_default=False)] = None,
+    multilabel: Annotated[
+        bool | None,
+        typer.Option(
+            "--multilabel/--single-label",
+            help="Several labels a text. Told by the labels being lists when left out.",
+            show_default=False,
+        ),
+    ] = None,
+    separator: Annotated[str, typer.Option(help="Between the labels of a multi-label TSV or CSV field.")] = ",",
+    int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Write a quantised graph as well.")] = True,
+    weights: Annotated[
+        bool, typer.Option("--weights", help="Write the torch weights as well, to fine-tune further.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume/--no-resume", help="Go on where a killed run with the same settings stopped.")
+    ] = True,
+    force: Annotated[bool, typer.Option("--force", help="Replace an earlier result; no other folder is.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[
+        int | None, typer.Option(help="The CPUs at hand when left out.", min=1, show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of all that is random.", min=0, max=2**31 - 1)] = 0,
+    input_format: FormatOption = None,
+    quoted: QuotedOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Fine-tune a transformer encoder on labelled texts (extra: finetune); the result runs without torch.
+
+    Example: tlclassic finetune train.tsv --encoder all-MiniLM-L6-v2 --out model --dev dev.tsv
+    """
+    for module in ("torch", "transformers", "onnx"):
+        require(module, purpose="Fine-tuning")
+    from tlclassic.finetune import fine_tune
+    from tlclassic.finetune.result import check_folder
+
+    check_folder(out, force=force)
+    names = list(dict.fromkeys(label or ["label"]))
+    reading = {
+        "text": text,
+        "separator": separator,
+        "format": None if input_format is None else str(input_format),
+        "quoted": quoted,
+    }
+    data = _read(train_file, names, {**reading, "multilabel": multilabel})
+    held_out = None if dev is None else _read(dev, names, reading, of=data)
+    given = {
+        "train": _trained(train),
+        "head": None if head is None else tuple(head),
+        "dropout": dropout,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "learning_rate": learning_rate,
+        "decay": decay,
+        "schedule": None if schedule is None else str(schedule),
+        "patience": patience,
+        "metric": None if metric is None else str(metric),
+        "precision": None if precision is None else str(precision),
+        "max_length": max_length,
+        "threads": threads,
+        "class_weight": "balanced" if balanced else None,
+    }
+    with progress_bar("training") as advance:
+        result = fine_tune(
+            encoder,
+            data.texts,
+            data.labels,
+            out,
+            dev=None if held_out is None else (held_out.texts, held_out.labels),
+            multilabel=data.multilabel,
+            contrastive=few_shot,
+            int8=int8,
+            weights=weights,
+            force=force,
+            resume=resume,
+            gradual_unfreezing=gradual_unfreezing,
+            device=device,
+            seed=seed,
+            columns={"text": text, "label": names[0], "separator": separator},
+            on_progress=advance,
+            on_frozen=advance,
+            **{name: value for name, value in given.items() if value is not None},
+        )
+    report = {
+        "n": len(data.texts),
+        "tasks": names,
+        "best": result.best,
+        "parity": result.parity,
+        "int8": result.int8,
+        "resumed_at_step": result.resumed,
+        "model": str(result.path),
+    }
+    print_json(report) if json else _print(report)
+
+
+class _Texts:
+    """Texts and labels of one task, or of several by name."""
+
+    def __init__(self, texts: Sequence[str], labels: Any, multilabel: Any) -> None:
+        self.texts, self.labels, self.multilabel = texts, labels, multilabel
+
+
+def _read(path: Path, names: list[str], reading: dict[str, Any], *, of: _Texts | None = None) -> _Texts:
+    """The file's texts with one label column, or with several, joined by line; ``of`` says which are multi-label."""
+    from tlclassic.data import load_dataset
+
+    if str(path) == "-" and len(names) > 1:
+        raise InvalidParameterError("several --label need a file; standard input is read once.")
+    sets: dict[str, Dataset] = {}
+    for name in names:
+        own = dict(reading)
+        if of is not None:
+            own["multilabel"] = of.multilabel[name] if isinstance(of.multilabel, dict) else of.multilabel
+        sets[name] = load_dataset(str(path), label=name, **own)
+        if not sets[name].texts:
+            raise InputError(f"no row has a label in column {name!r}", path=path, remedy="Check the file and --label")
+        if sets[name].n_unlabelled and len(names) == 1:
+            note(f"{path}: {sets[name].n_unlabelled} rows without a label are left out")
+    if len(names) == 1:
+        only = sets[names[0]]
+        return _Texts(only.texts, only.labels, only.multilabel)
+    return _join(sets)
+
+
+def _join(sets: dict[str, Dataset]) -> _Texts:
+    texts = {line: text for data in sets.values() for line, text in zip(data.lines, data.texts, strict=True)}
+    lines = sorted(texts)
+    labels = {}
+    for name, data in sets.items():
+        if data.multilabel:
+            raise InvalidParameterError(f"several --label take one label a text each; {name!r} has lists.")
+        own = dict(zip(data.lines, data.labels, strict=True))
+        labels[name] = [own.get(line) for line in lines]
+    return _Texts([texts[line] for line in lines], labels, False)
+
+
+def _trained(train: list[str] | None) -> Any:
+    if not train:
+        return None
+    one = train[0]
+    return one if len(train) == 1 and (one in ("head", "all") or one.startswith("top-")) else tuple(train)
+
+
+def _print(report: dict[str, Any]) -> None:
+    print(f"fine-tuned on {report['n']:,} texts, tasks: {', '.join(report['tasks'])}")
+    if report["resumed_at_step"]:
+        print(f"went on from step {report['resumed_at_step']:,}")
+    if report["best"] is not None:
+        best = report["best"]
+        print(f"accuracy {best['dev_accuracy']:.4f}, macro-F1 {best['dev_macro_f1']:.4f} on dev, which chose the state")
+    print(f"ONNX as torch: logits within {report['parity']['max_difference']:.1e}")
+    if report["int8"] is not None:
+        print("int8 is preferred here" if report["int8"]["preferred"] else "fp32 is preferred here")
+        for reason in report["int8"]["reasons"]:
+            print(f"  {reason}")
+    print(f"saved {report['model']}")

@@ -1,0 +1,200 @@
+"""Few labels: the encoder is tuned on pairs of texts first, then a logistic regression is fitted on its vectors.
+
+Tunstall et al. 2022, "Efficient Few-Shot Learning Without Prompts" (SetFit, https://arxiv.org/abs/2209.11055). Pairs of
+texts are drawn while training, half of them of one class, and their cosine similarity is regressed to 1 or 0; nothing
+is kept for a pair, so that memory is linear in the number of texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from tlclassic._compat import available_cpus
+from tlclassic._validate import check_texts
+from tlclassic.errors import InvalidParameterError
+from tlclassic.finetune.batches import TextTokenizer, Tokens, sorted_batches
+from tlclassic.finetune.frozen import tensors
+from tlclassic.finetune.hardware import cpu_threads, device_of, uses_bfloat16
+from tlclassic.finetune.losses import scores_of
+from tlclassic.finetune.model import EncoderWithHeads, load_backbone, parameter_groups, pooling_of
+from tlclassic.finetune.options import FineTuneOptions
+from tlclassic.finetune.schedule import factor
+from tlclassic.finetune.tasks import Task, read_tasks
+from tlclassic.finetune.trainer import Trained
+
+__all__ = ["train_few"]
+
+#: Pairs drawn in all, for each text: SetFit's R = 20 iterations draw 2 R, of which on small sets few are new.
+PAIRS_PER_TEXT = 20
+#: Never more than this: with 64 texts of 6 classes and more, the last ones teach nothing.
+PAIRS = 6000
+_BATCH = 16
+_TOKENS = 8192
+
+
+def train_few(
+    source: str | Path,
+    texts: Sequence[str],
+    labels: Any,
+    options: FineTuneOptions,
+    *,
+    dev: tuple[Sequence[str], Any] | None = None,
+    classes: Any = None,
+    pairs: int | None = None,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> Trained:
+    """Tune an encoder on pairs, fit a linear head, and give both as the trainer would.
+
+    Parameters
+    ----------
+    source, texts, labels, dev, classes
+        As for :func:`tlclassic.finetune.trainer.train_encoder`; one task, hard labels.
+    options : FineTuneOptions
+        ``train``, ``learning_rate``, ``decay``, ``weight_decay``, ``precision``, ``max_length``, ``max_norm``,
+        ``seed``, ``device`` and ``threads`` are used.
+    pairs : int, optional
+        How many are drawn; 20 for each text where None, at most 6,000.
+    on_progress : callable, optional
+        Called with steps done and their number.
+
+    Raises
+    ------
+    InvalidParameterError, EncoderFormatError
+    """
+    texts = check_texts(texts)
+    tasks = read_tasks(labels, len(texts), classes=classes, class_weight=options.class_weight)
+    targets = _hard(tasks)
+    with ExitStack() as stack:
+        stack.enter_context(cpu_threads(options.threads or available_cpus()))
+        stack.enter_context(torch.random.fork_rng())
+        torch.manual_seed(options.seed)
+        backbone = load_backbone(source, dropout=options.encoder_dropout)
+        model = EncoderWithHeads(backbone, {tasks[0].name: len(tasks[0].classes)}, options, pooling_of(source))
+        model = model.to(device_of(options.device))
+        tokenizer = TextTokenizer(source, options.max_length)
+        tokens = tokenizer(texts)
+        steps = max(1, min(pairs or PAIRS_PER_TEXT * len(texts), PAIRS) // _BATCH)
+        history = _tune(model, tokens, tokenizer.pad, targets, options, steps, on_progress)
+        _fit_head(model, _vectors(model, tokens, tokenizer.pad), targets, options)
+        best = None
+        if dev is not None:
+            best = {"step": steps, **_score(model, tokenizer, dev, tasks[0])}
+            history.append({**best, "epoch": 1.0, "loss": history[-1]["loss"]})
+    return Trained(model.eval(), tasks, history, best)
+
+
+def _hard(tasks: list[Task]) -> NDArray[np.int64]:
+    """The class of each text."""
+    task = tasks[0]
+    if len(tasks) > 1 or task.multilabel or not np.isin(task.P, (0, 1)).all() or not task.labelled.all():
+        raise InvalidParameterError(
+            "few-shot tuning needs one task with one hard label a text. "
+            "Leave it out for soft, several or missing labels."
+        )
+    targets: NDArray[np.int64] = task.P.argmax(axis=1)
+    return targets
+
+
+def _tune(
+    model: EncoderWithHeads,
+    tokens: Tokens,
+    pad: int,
+    targets: NDArray[np.int64],
+    options: FineTuneOptions,
+    steps: int,
+    on_progress: Callable[[int, int], None] | None,
+) -> list[dict[str, Any]]:
+    groups = [group for group in parameter_groups(model, options) if group["place"] > 0]
+    if not groups:
+        return [{"step": 0, "epoch": 0.0, "loss": 0.0}]
+    optimizer = torch.optim.AdamW(groups, fused=True)
+    trained = [value for group in groups for value in group["params"]]
+    device = next(model.parameters()).device
+    autocast = uses_bfloat16(options.precision, device)
+    history, total = [], 0.0
+    model.train()
+    for step, (left, right, wanted) in enumerate(_pairs(targets, steps, options.seed)):
+        for group in optimizer.param_groups:
+            group["lr"] = group["rate"] * factor(options.schedule, step, steps, options.warmup)
+        rows, inverse = np.unique(np.concatenate([left, right]), return_inverse=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
+            vectors = model.vectors(*tensors(tokens, pad, rows, model)).float()
+        both = torch.nn.functional.normalize(vectors, dim=1)[torch.from_numpy(inverse).to(device)]
+        cosine = (both[: len(left)] * both[len(left) :]).sum(dim=1)
+        loss = torch.nn.functional.mse_loss(cosine, torch.from_numpy(wanted).to(device))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        if options.max_norm is not None:
+            torch.nn.utils.clip_grad_norm_(trained, options.max_norm)
+        optimizer.step()
+        total += float(loss.detach())
+        if (step + 1) % max(1, steps // 10) == 0 or step + 1 == steps:
+            history.append({"step": step + 1, "epoch": (step + 1) / steps, "loss": total / max(1, steps // 10)})
+            total = 0.0
+        if on_progress is not None:
+            on_progress(step + 1, steps)
+    model.eval()
+    return history
+
+
+def _pairs(
+    targets: NDArray[np.int64], steps: int, seed: int
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
+    """Batches of pairs, half of one class and half of two; classes are drawn alike however many texts they have."""
+    random = np.random.default_rng((seed, 1))
+    members = [np.flatnonzero(targets == own) for own in np.unique(targets)]
+    wanted = (np.arange(_BATCH) % 2 == 0).astype(np.float32)
+    for _ in range(steps):
+        first = random.integers(len(members), size=_BATCH)
+        other = (first + random.integers(1, len(members), size=_BATCH)) % len(members)
+        second = np.where(wanted > 0, first, other)
+        left, right = (np.array([random.choice(members[own]) for own in chosen]) for chosen in (first, second))
+        yield left, right, wanted
+
+
+def _vectors(model: EncoderWithHeads, tokens: Tokens, pad: int) -> NDArray[np.float32]:
+    found = np.empty((len(tokens), model.backbone.config.hidden_size), np.float32)
+    model.eval()
+    with torch.inference_mode():
+        for rows in sorted_batches(tokens.lengths, _TOKENS):
+            found[rows] = model.vectors(*tensors(tokens, pad, rows, model)).float().cpu().numpy()
+    return found
+
+
+def _fit_head(
+    model: EncoderWithHeads, vectors: NDArray[np.float32], targets: NDArray[np.int64], options: FineTuneOptions
+) -> None:
+    """Logistic regression on vectors of length one, written into the head, which takes them as they are."""
+    layers = model.heads[0].layers
+    if len(layers) != 1:
+        raise InvalidParameterError("few-shot tuning fits a linear head. Leave head out.")
+    # Tuned vectors of one class have nearly one direction; their lengths are nearly one number, which is divided out.
+    length = float(np.linalg.norm(vectors, axis=1).mean()) or 1.0
+    weight = "balanced" if options.class_weight == "balanced" else None
+    fitted = LogisticRegression(C=10.0, max_iter=1000, class_weight=weight).fit(vectors / length, targets)
+    coef, intercept = fitted.coef_ / length, fitted.intercept_
+    if len(coef) == 1:
+        coef, intercept = np.vstack([np.zeros_like(coef), coef]), np.array([0.0, intercept[0]])
+    with torch.no_grad():
+        layers[0].weight.copy_(torch.from_numpy(coef.astype(np.float32)))
+        layers[0].bias.copy_(torch.from_numpy(intercept.astype(np.float32)))
+
+
+def _score(
+    model: EncoderWithHeads, tokenizer: TextTokenizer, dev: tuple[Sequence[str], Any], task: Task
+) -> dict[str, float]:
+    texts = check_texts(dev[0])
+    (held_out,) = read_tasks(dev[1], len(texts), classes=task.classes)
+    vectors: Tensor = torch.from_numpy(_vectors(model, tokenizer(texts), tokenizer.pad))
+    with torch.inference_mode():
+        logits = model.logits(vectors.to(next(model.parameters()).device))[task.name].cpu().numpy()
+    return {f"dev_{name}": value for name, value in scores_of(held_out, logits).items()}

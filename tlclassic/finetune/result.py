@@ -1,0 +1,309 @@
+"""The folder of a fine-tuned encoder: graphs, heads, settings, curves and card; checked before it appears."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+
+from tlclassic._validate import check_texts
+from tlclassic.encoders import OnnxEncoder
+from tlclassic.encoders.check import PREFERENCE_NAME, check
+from tlclassic.encoders.quantize import QUANTIZED_NAME, quantize
+from tlclassic.errors import EncoderFormatError, InputError
+from tlclassic.finetune.batches import TextTokenizer, sorted_batches
+from tlclassic.finetune.card import licence_of, training_card
+from tlclassic.finetune.curves import learning_curves
+from tlclassic.finetune.export import copy_settings, ensure_tokenizer, export_module, inputs_of, transformer_folder
+from tlclassic.finetune.frozen import tensors
+from tlclassic.finetune.losses import scores_of
+from tlclassic.finetune.options import FineTuneOptions
+from tlclassic.finetune.tasks import Task, read_tasks
+from tlclassic.finetune.trainer import Trained
+from tlclassic.heads.encoder_heads import HEADS_FILE, Heads, HeadTask, read_heads, write_heads
+
+__all__ = ["FineTuned", "check_folder", "write_result"]
+
+TRAINING_FILE = "training.json"
+_GRAPH = "onnx/model.onnx"
+#: Largest difference of a logit that float arithmetic in another order explains, as a share of the largest logit.
+TOLERANCE = 1e-3
+_AGREEMENT = 0.99
+_COMPARED = 512
+_TOKENS = 4096
+#: int8 may lose so much dev accuracy, or change so many answers where there is no dev.
+_MAX_LOSS, _MIN_SPEEDUP = 0.005, 1.05
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What :func:`tlclassic.finetune.fine_tune` gives.
+
+    Attributes
+    ----------
+    path : Path
+        The folder; ``tlclassic.load(path)`` opens it.
+    history : list of dict
+        One entry an evaluation.
+    best : dict or None
+        The entry that was kept, where there is dev.
+    parity : dict
+        ``texts``, ``max_difference`` of logits and ``agreement`` of answers, ONNX against torch.
+    int8 : dict or None
+        ``agreement`` with fp32, ``speedup``, ``preferred`` and ``reasons``.
+    resumed : int or None
+        Steps that an earlier run had done.
+    """
+
+    path: Path
+    history: list[dict[str, Any]]
+    best: dict[str, Any] | None
+    parity: dict[str, Any]
+    int8: dict[str, Any] | None
+    resumed: int | None
+
+
+def check_folder(target: Path, *, force: bool) -> None:
+    """Raise unless a result may go there: nothing, an empty folder, or with ``force`` an earlier result.
+
+    Raises
+    ------
+    InputError
+    """
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise InputError("this exists and is no folder", path=target, remedy="Give the path of a new folder")
+    if not target.is_dir() or not any(target.iterdir()):
+        return
+    if not all((target / name).is_file() for name in (HEADS_FILE, TRAINING_FILE)):
+        raise InputError("this folder holds other files", path=target, remedy="Give the path of a new folder")
+    if not force:
+        raise InputError("there is a result already", path=target, remedy="Replace it with force (--force)")
+
+
+def write_result(
+    source: Path,
+    target: Path,
+    trained: Trained,
+    options: FineTuneOptions,
+    *,
+    texts: Sequence[str],
+    dev: tuple[Sequence[str], Any] | None,
+    int8: bool,
+    weights: bool,
+    force: bool,
+    said: Mapping[str, Any],
+) -> FineTuned:
+    """Write, check and put in place the folder of a trained model.
+
+    Raises
+    ------
+    EncoderFormatError
+        Where the graph's logits are not torch's.
+    InputError
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", dir=target.parent))
+    try:
+        made.chmod(0o755)
+        sample = check_texts(dev[0] if dev is not None and len(dev[0]) else texts)
+        sample = [
+            sample[i] for i in np.unique(np.linspace(0, len(sample) - 1, min(_COMPARED, len(sample))).astype(int))
+        ]
+        _write_encoder(source, made, trained, options, weights)
+        _write_heads(made, trained, options, said["columns"])
+        parity = _parity(source, made, trained, options, sample)
+        quantized = _quantized(made, trained, sample, dev, options.threads) if int8 else None
+        facts = _facts(source, trained, options, len(texts), parity, quantized, said)
+        _write_json(made / TRAINING_FILE, facts)
+        (made / "README.md").write_text(training_card(facts), "utf-8")
+        (made / "curves.svg").write_text(learning_curves(trained.history), "utf-8")
+        _put(made, target, force)
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    return FineTuned(target, trained.history, trained.best, parity, quantized, said["resumed_at_step"])
+
+
+def _write_encoder(source: Path, made: Path, trained: Trained, options: FineTuneOptions, weights: bool) -> None:
+    """Tokenizer and settings of the base; modules up to the pooling, since the heads take what it gives."""
+    folder = transformer_folder(source)
+    copy_settings(source, folder, made)
+    ensure_tokenizer(transformers, folder, made)
+    for entry in [*made.iterdir()]:
+        if entry.is_dir():
+            shutil.rmtree(entry)
+    pooling, width = trained.model.pooling, trained.model.backbone.config.hidden_size
+    modes = ("mean_tokens", "cls_token", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
+    named = {f"pooling_mode_{mode}": mode.removesuffix("_tokens").removesuffix("_token") == pooling for mode in modes}
+    for part in ("onnx", "1_Pooling"):
+        (made / part).mkdir()
+    _write_json(made / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **named})
+    kinds = (("", "Transformer"), ("1_Pooling", "Pooling"))
+    _write_json(
+        made / "modules.json",
+        [{"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
+         for place, (path, kind) in enumerate(kinds)],
+    )  # fmt: skip
+    if options.max_length is not None:
+        _write_json(made / "sentence_bert_config.json", {"max_seq_length": options.max_length, "do_lower_case": False})
+    backbone = trained.model.cpu().backbone
+    export_module(backbone, made / _GRAPH, inputs=inputs_of(backbone))
+    if weights:
+        state = {name: value.detach().clone().contiguous() for name, value in backbone.state_dict().items()}
+        save_file(state, made / "model.safetensors", metadata={"format": "pt"})
+
+
+def _write_heads(made: Path, trained: Trained, options: FineTuneOptions, columns: Mapping[str, Any]) -> None:
+    tasks = [
+        HeadTask(
+            name=task.name,
+            classes=task.classes,
+            layers=tuple(
+                (layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy()) for layer in head.layers
+            ),
+            multilabel=task.multilabel,
+            activation=options.activation if len(head.layers) > 1 else None,
+        )
+        for task, head in zip(trained.tasks, trained.model.heads, strict=True)
+    ]
+    write_heads(made / HEADS_FILE, tasks, {"task": dict(columns)})
+
+
+def _torch_logits(source: Path, trained: Trained, options: FineTuneOptions, texts: Sequence[str]) -> Any:
+    tokenizer = TextTokenizer(source, options.max_length)
+    tokens = tokenizer(texts)
+    found = {task.name: np.empty((len(texts), len(task.classes)), np.float32) for task in trained.tasks}
+    trained.model.eval()
+    with torch.inference_mode():
+        for rows in sorted_batches(tokens.lengths, _TOKENS):
+            for name, logits in trained.model(*tensors(tokens, tokenizer.pad, rows, trained.model)).items():
+                found[name][rows] = logits.numpy()
+    return found
+
+
+def _onnx_logits(made: Path, file: str, texts: Sequence[str], threads: int | None) -> dict[str, NDArray[np.float64]]:
+    heads: Heads = read_heads(made / HEADS_FILE)
+    vectors = OnnxEncoder(made, file=file, threads=threads).transform(list(texts))
+    return {task.name: task.logits(vectors) for task in heads}
+
+
+def _agreement(first: Mapping[str, Any], second: Mapping[str, Any], tasks: Sequence[Task]) -> float:
+    """Share of answers that are equal, over all tasks."""
+    equal = [
+        ((first[task.name] > 0) == (second[task.name] > 0)).mean()
+        if task.multilabel
+        else (first[task.name].argmax(axis=1) == second[task.name].argmax(axis=1)).mean()
+        for task in tasks
+    ]
+    return float(np.mean(equal))
+
+
+def _parity(
+    source: Path, made: Path, trained: Trained, options: FineTuneOptions, texts: Sequence[str]
+) -> dict[str, Any]:
+    expected = _torch_logits(source, trained, options, texts)
+    got = _onnx_logits(made, _GRAPH, texts, options.threads)
+    difference = max(float(np.abs(got[name] - expected[name]).max()) for name in expected)
+    scale = max(1.0, *(float(np.abs(value).max()) for value in expected.values()))
+    agreement = _agreement(expected, got, trained.tasks)
+    if not (difference <= TOLERANCE * scale and agreement >= _AGREEMENT):
+        raise EncoderFormatError(
+            f"the ONNX graph's logits differ from torch's by up to {difference:.2g} (answers equal: {agreement:.2%})",
+            path=source, remedy="This kind of encoder cannot be exported faithfully; choose another",
+        )  # fmt: skip
+    return {"texts": len(texts), "max_difference": difference, "agreement": agreement}
+
+
+def _quantized(
+    made: Path, trained: Trained, sample: Sequence[str], dev: tuple[Sequence[str], Any] | None, threads: int | None
+) -> dict[str, Any]:
+    """int8 beside fp32: preferred where it is faster and loses next to nothing; the choice is kept in the folder."""
+    quantize(made)
+    report = check(made, list(sample), threads=threads, repeats=3, write=False)
+    texts = sample if dev is None else check_texts(dev[0])
+    logits = {file: _onnx_logits(made, file, texts, threads) for file in (_GRAPH, QUANTIZED_NAME)}
+    agreement = _agreement(logits[_GRAPH], logits[QUANTIZED_NAME], trained.tasks)
+    result = {"agreement": agreement, "speedup": report.speedup, "cosine_mean": report.cosine_mean}
+    if dev is None:
+        rules = [(agreement >= 1 - _MAX_LOSS, f"{agreement:.2%} of the answers equal, {1 - _MAX_LOSS:.1%} wanted")]
+    else:
+        scores = {file: _accuracy(trained.tasks, own, dev[1], len(texts)) for file, own in logits.items()}
+        result |= {"fp32_dev_accuracy": scores[_GRAPH], "int8_dev_accuracy": scores[QUANTIZED_NAME]}
+        loss = scores[_GRAPH] - scores[QUANTIZED_NAME]
+        rules = [(loss <= _MAX_LOSS, f"dev accuracy {scores[QUANTIZED_NAME]:.4f} with int8, {scores[_GRAPH]:.4f} fp32")]
+    rules.append((report.speedup >= _MIN_SPEEDUP, f"int8 is {report.speedup:.2f} x as fast, {_MIN_SPEEDUP:g} x wanted"))
+    preferred = all(holds for holds, _ in rules)
+    reasons = [f"{'yes' if holds else 'no'}: {text}" for holds, text in rules]
+    checked = {**report.as_dict(), "reasons": reasons}
+    checked.pop("prefer")
+    content = {"format": 1, "prefer": QUANTIZED_NAME if preferred else _GRAPH, "checked": checked}
+    _write_json(made / PREFERENCE_NAME, content)
+    return {**result, "preferred": preferred, "reasons": reasons}
+
+
+def _accuracy(tasks: Sequence[Task], logits: Mapping[str, Any], labels: Any, rows: int) -> float:
+    several = isinstance(labels, Mapping)
+    held_out = read_tasks(
+        labels, rows,
+        classes={task.name: task.classes for task in tasks} if several else tasks[0].classes,
+        multilabel={task.name: task.multilabel for task in tasks} if several else tasks[0].multilabel,
+    )  # fmt: skip
+    return float(np.mean([scores_of(task, logits[task.name].astype(np.float32))["accuracy"] for task in held_out]))
+
+
+def _facts(
+    source: Path, trained: Trained, options: FineTuneOptions, rows: int, parity: Any, int8: Any, said: Mapping[str, Any]
+) -> dict[str, Any]:
+    from tlclassic import __version__
+
+    return {
+        "format": 1,
+        "tlclassic": __version__,
+        "torch": torch.__version__,
+        "base": {"name": source.resolve().name, "license": licence_of(source), "sha256": said["base_sha256"]},
+        "rows": rows,
+        "tasks": [
+            {"name": task.name, "classes": task.classes.tolist(), "multilabel": task.multilabel,
+             "labelled": int(task.labelled.sum())}
+            for task in trained.tasks
+        ],
+        "options": options.to_json(),
+        "history": trained.history,
+        "best": trained.best,
+        "parity": parity,
+        "int8": int8,
+        **{name: said[name] for name in ("data_sha256", "contrastive", "pairs", "resumed_at_step")},
+    }  # fmt: skip
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", "utf-8")
+
+
+def _put(made: Path, target: Path, force: bool) -> None:
+    """Rename into place; an earlier result steps aside first and comes back if that fails."""
+    check_folder(target, force=force)
+    aside = made.with_name(made.name + ".old")
+    if target.is_dir() and any(target.iterdir()):
+        target.rename(aside)
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            target.rmdir()
+    try:
+        made.rename(target)
+    except OSError:
+        if aside.is_dir():
+            aside.rename(target)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
