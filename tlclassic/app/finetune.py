@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 import typer
 
 from tlclassic._compat import require
@@ -96,9 +97,7 @@ def finetune(
     patience: Annotated[
         int | None, typer.Option(help="Stop after so many evaluations without a better one.", show_default=False)
     ] = None,
-    metric: Annotated[
-        DevMetric | None, typer.Option(help="On DEV, to tell the best state.", show_default=False)
-    ] = None,
+    metric: Annotated[DevMetric | None, typer.Option(help="That tells the best state.", show_default=False)] = None,
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Weight classes by the inverse of their frequency.")
     ] = False,
@@ -173,6 +172,7 @@ def finetune(
             out,
             dev=None if held_out is None else (held_out.texts, held_out.labels),
             multilabel=data.multilabel,
+            classes=data.classes,
             contrastive=few_shot,
             int8=int8,
             weights=weights,
@@ -201,8 +201,8 @@ def finetune(
 class _Texts:
     """Texts and labels of one task, or of several by name."""
 
-    def __init__(self, texts: Sequence[str], labels: Any, multilabel: Any) -> None:
-        self.texts, self.labels, self.multilabel = texts, labels, multilabel
+    def __init__(self, texts: Sequence[str], labels: Any, multilabel: bool, classes: list[Any] | None = None) -> None:
+        self.texts, self.labels, self.multilabel, self.classes = texts, labels, multilabel, classes
 
 
 def _read(path: Path, names: list[str], reading: dict[str, Any], *, of: _Texts | None = None) -> _Texts:
@@ -215,7 +215,7 @@ def _read(path: Path, names: list[str], reading: dict[str, Any], *, of: _Texts |
     for name in names:
         own = dict(reading)
         if of is not None:
-            own["multilabel"] = of.multilabel[name] if isinstance(of.multilabel, dict) else of.multilabel
+            own["multilabel"] = of.multilabel
         sets[name] = load_dataset(str(path), label=name, **own)
         if not sets[name].texts:
             raise InputError(f"no row has a label in column {name!r}", path=path, remedy="Check the file and --label")
@@ -223,8 +223,24 @@ def _read(path: Path, names: list[str], reading: dict[str, Any], *, of: _Texts |
             note(f"{path}: {sets[name].n_unlabelled} rows without a label are left out")
     if len(names) == 1:
         only = sets[names[0]]
-        return _Texts(only.texts, only.labels, only.multilabel)
+        return _one_task(only, of)
     return _join(sets)
+
+
+def _one_task(data: Dataset, of: _Texts | None) -> _Texts:
+    if not data.multilabel:
+        return _Texts(data.texts, data.labels, False)
+    classes = sorted({own for labels in data.labels for own in labels}) if of is None else of.classes
+    places = {own: place for place, own in enumerate(classes or [])}
+    matrix = np.zeros((len(data.texts), len(places)), np.float32)
+    for row, labels in enumerate(data.labels):
+        for own in labels:
+            if own not in places:
+                raise InputError(
+                    f"line {data.lines[row]}: label {own!r} is not in TRAIN", path="dev", remedy="Remove it"
+                )
+            matrix[row, places[own]] = 1
+    return _Texts(data.texts, matrix, True, classes)
 
 
 def _join(sets: dict[str, Dataset]) -> _Texts:

@@ -112,7 +112,7 @@ def fine_tune(
     if contrastive:
         if multilabel or sample_weight is not None:
             raise InvalidParameterError("contrastive takes hard labels without weights; leave it out for these.")
-        trained = train_few(source, texts, labels, settings, pairs=pairs, **shared)
+        trained = train_few(Path(source), texts, labels, settings, pairs=pairs, **shared)
     else:
         path = target.parent / f".{target.name}.checkpoint" if checkpoints is None else Path(checkpoints)
         key = {
@@ -125,7 +125,7 @@ def fine_tune(
         }
         states = Checkpoints(path, key, seconds=checkpoint_seconds, resume=resume)
         trained = train_encoder(
-            source, texts, labels, settings, multilabel=multilabel, sample_weight=sample_weight, on_frozen=on_frozen,
+            Path(source), texts, labels, settings, multilabel=multilabel, sample_weight=sample_weight, on_frozen=on_frozen,
             prepare=states.restore, on_step=states.save, **shared,
         )  # fmt: skip
     result = write_result(
