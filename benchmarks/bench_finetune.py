@@ -17,6 +17,8 @@ The encoder is the folder that ``TLCLASSIC_ENCODER`` names (all-MiniLM-L6-v2 exp
 from __future__ import annotations
 
 import ast
+import fcntl
+import json
 import os
 import shutil
 import sys
@@ -38,6 +40,17 @@ Parts = dict[str, tuple[list[str], list[str]]]
 
 #: What is tried for each set and way of training when the benchmark runs by itself.
 PLAN: dict[str, dict[str, list[dict[str, Any]]]] = {}
+
+
+class Rows(Results):
+    """Results that several processes may add to at the same time: what stands in the file is read again first."""
+
+    def add(self, key: str, row: dict[str, Any]) -> None:
+        with (SCRATCH / "finetune.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.path.exists():
+                self.data["rows"] = json.loads(self.path.read_text())["rows"]
+            super().add(key, row)
 
 
 def parts_of(name: str, phrases: bool) -> Parts:
@@ -69,14 +82,18 @@ def progress(done: int, total: int) -> None:
 
 def tune(
     train: tuple[list[str], list[str]], dev: tuple[list[str], list[str]] | None, out: Path, settings: dict[str, Any]
-) -> tuple[Any, float]:
-    """A fine-tuned folder, and the seconds that it took."""
-    from tlclassic.finetune.fine_tune import fine_tune
+) -> tuple[Any, dict[str, Any]]:
+    """A fine-tuned folder, and what it took; of a resumed run the rest alone, and from which step on."""
+    from tlclassic.finetune import fine_tune
 
-    start = time.perf_counter()
+    start = (time.perf_counter(), time.process_time())
     out.parent.mkdir(parents=True, exist_ok=True)
-    tuned = fine_tune(str(ENCODER), *train, str(out), dev=dev, on_progress=progress, **settings)
-    return tuned, round(time.perf_counter() - start, 1)
+    tuned = fine_tune(str(ENCODER), *train, str(out), dev=dev, on_progress=progress, force=True, **settings)
+    took: dict[str, Any] = {
+        "seconds": round(time.perf_counter() - start[0], 1),
+        "cpu_seconds": round(time.process_time() - start[1], 1),
+    }
+    return tuned, took if tuned.resumed is None else {**took, "resumed_at_step": tuned.resumed}
 
 
 def frozen(name: str, results: Results) -> None:
@@ -97,13 +114,13 @@ def try_settings(name: str, settings: dict[str, Any], results: Results) -> None:
         return
     options = dict(settings)
     parts = parts_of(name, options.pop("phrases", False))
-    tuned, seconds = tune(parts["train"], parts["dev"], folder_of(name, settings), options)
+    tuned, took = tune(parts["train"], parts["dev"], folder_of(name, settings), options)
     row = {
         "dev_accuracy": round(100 * tuned.best["dev_accuracy"], 2),
         "dev_loss": round(tuned.best["dev_loss"], 4),
         "best_epoch": round(tuned.best["epoch"], 2),
         "last_dev_accuracy": round(100 * tuned.history[-1]["dev_accuracy"], 2),
-        "seconds": seconds,
+        **took,
     }
     results.add(key, {"set": name, "train": settings["train"], "candidate": True, "settings": settings, **row})
 
@@ -123,21 +140,22 @@ def final(name: str, train: str, results: Results) -> None:
         raise SystemExit(f"Nothing was tried for {name} {train} yet.")
     best = max(rows, key=lambda row: (row["dev_accuracy"], -row["dev_loss"]))
     settings, parts = dict(best["settings"]), dataset(name)
-    folder, seconds = folder_of(name, settings), best["seconds"]
+    folder = folder_of(name, settings)
+    took = {key: best[key] for key in ("seconds", "cpu_seconds", "resumed_at_step") if key in best}
     if name in NO_DEV:
         folder = folder.with_name(f"whole_{folder.name}")
         whole = read_tsv(SHARED / "data" / name / "train.tsv")
-        _, seconds = tune(whole, None, folder, settings)
+        _, took = tune(whole, None, folder, settings)
     row = {
         "test_accuracy": accuracy(folder, *parts["test"]),
         "test_accuracy_int8": accuracy(folder, *parts["test"], file="int8"),
         "dev_accuracy": best["dev_accuracy"],
         "settings": settings,
         "epochs_run": settings.get("epochs") if name in NO_DEV else best["best_epoch"],
-        "refitted_on_train_and_dev": name in NO_DEV,
+        "refitted_on_all_of_train": name in NO_DEV,
         "tried": len(rows),
         "n_test": len(parts["test"][0]),
-        "seconds": seconds,
+        **took,
     }
     results.add(key, {"set": name, "features": f"minilm {train}", **row})
 
@@ -162,11 +180,11 @@ def few(name: str, per_class: int, seeds: int, settings: dict[str, Any], results
         rows = sample(train[1], per_class, seed)
         folder = SCRATCH / "finetuned" / f"{name}_few-{per_class}_{seed}"
         chosen = ([train[0][row] for row in rows], [train[1][row] for row in rows])
-        _, seconds = tune(chosen, None, folder, {"contrastive": True, "seed": seed, **settings})
+        _, took = tune(chosen, None, folder, {"contrastive": True, "seed": seed, **settings})
         scores.append(accuracy(folder, *test))
-        total += seconds
+        total += took["cpu_seconds"]
         shutil.rmtree(folder)
-        print(f"  {name} few-{per_class} seed {seed}: {seconds} s", flush=True)
+        print(f"  {name} few-{per_class} seed {seed}: {took}", flush=True)
     row = {
         "test_accuracy": round(float(np.mean(scores)), 2),
         "test_spread": round(float(np.std(scores)), 2),
@@ -174,7 +192,7 @@ def few(name: str, per_class: int, seeds: int, settings: dict[str, Any], results
         "per_class": per_class,
         "settings": settings,
         "n_test": len(test[0]),
-        "seconds": round(total / seeds, 1),
+        "cpu_seconds": round(total / seeds, 1),
     }
     results.add(key, {"set": name, "features": f"minilm few-{per_class}", **row})
 
@@ -207,7 +225,7 @@ def everything(results: Results) -> None:
 
 def main(arguments: list[str]) -> None:
     """Run one row, or all that are missing."""
-    results = Results("finetune")
+    results = Rows("finetune")
     match arguments:
         case []:
             everything(results)
