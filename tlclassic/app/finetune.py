@@ -236,8 +236,8 @@ def _one_task(data: Dataset, of: _Texts | None) -> _Texts:
     for row, labels in enumerate(data.labels):
         for own in labels:
             if own not in places:
-                raise InputError(
-                    f"line {data.lines[row]}: label {own!r} is not in TRAIN", path="dev", remedy="Remove it"
+                raise InvalidParameterError(
+                    f"line {data.lines[row]} of DEV has the label {own!r}, which TRAIN has not. Remove it."
                 )
             matrix[row, places[own]] = 1
     return _Texts(data.texts, matrix, True, classes)

@@ -125,8 +125,8 @@ def fine_tune(
         }
         states = Checkpoints(path, key, seconds=checkpoint_seconds, resume=resume)
         trained = train_encoder(
-            Path(source), texts, labels, settings, multilabel=multilabel, sample_weight=sample_weight, on_frozen=on_frozen,
-            prepare=states.restore, on_step=states.save, **shared,
+            Path(source), texts, labels, settings, multilabel=multilabel, sample_weight=sample_weight,
+            on_frozen=on_frozen, prepare=states.restore, on_step=states.save, **shared,
         )  # fmt: skip
     result = write_result(
         Path(source), target, trained, settings, texts=texts, dev=dev, int8=int8, weights=weights, force=force,
