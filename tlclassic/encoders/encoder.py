@@ -124,7 +124,8 @@ class OnnxEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
 
     def open(self) -> Self:
         """Open the folder and check that its parts belong together; gives itself back. Raises as the class says."""
-        _ = self._opened.graph, self._opened.pieces, self._opened.prompt
+        opened = self._opened
+        _ = opened.pieces, opened.prompt, opened.pooling, opened.dim, opened.cache
         return self
 
     @property
