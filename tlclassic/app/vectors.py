@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from tlclassic.app.console import check_out, print_json, progress_bar
+from tlclassic.app.from_encoder import from_encoder
 from tlclassic.app.options import FormatOption, JsonOption, QuotedOption, TrustOption, VectorsArgument
 
 app = typer.Typer(help="Look at, convert, train and judge word vectors.", no_args_is_help=True)
@@ -230,6 +231,9 @@ def train(
         )
     vectors.save(out)
     print(f"wrote {out}: {len(vectors):,} words x {vectors.dim}")
+
+
+app.command("from-encoder")(from_encoder)
 
 
 @app.command("eval")

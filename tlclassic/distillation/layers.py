@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -76,10 +77,9 @@ def _join_layers(onnx: Any, model: Any, outputs: dict[int, str], layers: Sequenc
             raise InvalidParameterError(f"layers must be from 1 to {max(outputs)}; got {layer!r}.")
     hidden = graph.output[0]
     taken = [outputs[layer] for layer in layers]
-    if hidden.name in taken:  # the result's name goes over to the joined states
-        renamed = f"{hidden.name}/last"
-        _rename(graph, hidden.name, renamed)
-        taken = [renamed if name == hidden.name else name for name in taken]
+    renamed = f"{hidden.name}/last"  # the result's name goes over to the joined states
+    _rename(graph, hidden.name, renamed)
+    taken = [renamed if name == hidden.name else name for name in taken]
     graph.node.append(onnx.helper.make_node("Concat", taken, [hidden.name], name="layers", axis=-1))
     width = hidden.type.tensor_type.shape.dim[-1]
     if width.dim_value:
@@ -96,8 +96,6 @@ def _rename(graph: Any, old: str, new: str) -> None:
 
 def _keep_pooling_alone(folder: Path) -> None:
     """Dense layers and normalisation that follow the pooling were made for the last layer's dimensions."""
-    import json
-
     path = folder / "modules.json"
     if path.is_file():
         modules = [m for m in json.loads(path.read_text("utf-8")) if m.get("path", "") in ("", "1_Pooling")]

@@ -103,9 +103,7 @@ class MeanRegression:
         -------
         float32 array of shape (n_words, k)
         """
-        wanted = (self._products - np.outer(self._column_sums(1), self.mean)).astype(np.float32) @ axes.astype(
-            np.float32
-        )
+        wanted = self._centred() @ axes.astype(np.float32)
         ridge = max(ridge, _RIDGE_FLOOR)
         scale = (1 / (self._column_sums(2) + ridge)).astype(np.float32)[:, None]
         residual = wanted - self._gram(start)
@@ -132,7 +130,7 @@ class MeanRegression:
         """Share of the variance of the targets' projections on ``axes`` that the means of ``rows`` explain."""
         axes = axes.astype(np.float64)
         total = np.trace(axes.T @ self.covariance @ axes) * self.n_texts
-        wanted = (self._products - np.outer(self._column_sums(1), self.mean)) @ axes
+        wanted = self._centred() @ axes
         cross = float(np.sum(rows * wanted))
         own = float(np.sum(rows * self._gram(rows), dtype=np.float64))
         return float((2 * cross - own) / total)
@@ -142,6 +140,14 @@ class MeanRegression:
         square = rows.T.astype(np.float64) @ self._gram(rows)
         mean = self._column_sums(1) @ rows / max(1, self.n_texts)
         return np.asarray(square / max(1, self.n_texts) - np.outer(mean, mean))
+
+    def cross_covariance(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Covariance of the texts' means of ``rows`` and the teacher's vectors, of shape (k, n_targets)."""
+        return np.asarray(rows.T.astype(np.float64) @ self._centred() / max(1, self.n_texts))
+
+    def _centred(self) -> NDArray[np.float32]:
+        """A' (targets - mean), with A the texts' means."""
+        return self._products - np.outer(self._column_sums(1), self.mean).astype(np.float32)
 
     def _gram(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """A'A rows, with A the texts' means, a chunk of texts at a time."""

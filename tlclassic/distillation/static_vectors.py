@@ -45,8 +45,9 @@ class StaticOptions:
     vocabulary: str = "words"
     min_count: int = 2
     sif: float = 1e-3
-    ridge: float = 0.05
+    ridge: float = 0.1
     iterations: int = 15
+    floor: float = 0.15
     blocks: Sequence[float] = (1.0,)
 
     def __post_init__(self) -> None:
@@ -56,6 +57,7 @@ class StaticOptions:
         check_integer("iterations", self.iterations, low=0)
         check_number("sif", self.sif, low=0)
         check_number("ridge", self.ridge, low=0)
+        check_number("floor", self.floor, low=0, high=1)
         if not self.blocks or any(not weight > 0 for weight in self.blocks):
             raise InvalidParameterError(f"blocks must be positive weights, at least one; got {self.blocks!r}.")
 
@@ -88,8 +90,10 @@ def static_vectors(
         :class:`tlclassic.Tokenizer`, or the encoder's "tokens", which then come with their tokeniser. ``min_count``:
         leave out rarer words. ``sif``: the a of a / (a + p(word)), the weights that the start vectors get; 0 for none.
         ``ridge``: how strongly a word is held to its start vector, in texts of that word alone. ``iterations``: steps
-        of conjugate gradients; 0 leaves the start vectors. ``blocks``: where the encoder's vectors are several of equal
-        size side by side (layers), the weight of each; every block is brought to unit variance first.
+        of conjugate gradients; 0 leaves the start vectors. ``floor``: dimensions are scaled so that the cosine of two
+        texts follows the encoder's, but none below this share of the largest. ``blocks``: where the encoder's vectors
+        are several of equal size side by side (layers), the weight of each; every block is brought to unit variance
+        first, and the last decides the cosine.
     beside : WordVectors, optional
         Other vectors of the same words, whose knowledge is put beside the encoder's before the dimensions are reduced.
     beside_weight : float
@@ -132,6 +136,7 @@ def static_vectors(
     if beside is not None:
         rows = _joined(rows, beside, beside_weight, vocabulary, regression)
     rows = rows @ principal_axes(regression.predicted_covariance(rows), options.dim).astype(np.float32)
+    rows = _scaled(rows, regression, len(start[0]) // len(options.blocks), options.floor)
     return WordVectors.from_arrays(
         vocabulary.words, rows, counts=list(vocabulary.counts), tokenizer_json=vocabulary.tokenizer_json
     )
@@ -230,3 +235,21 @@ def _joined(
 def _unit(rows: NDArray[np.float32], regression: MeanRegression) -> NDArray[np.float32]:
     variance = float(np.trace(regression.predicted_covariance(rows)))
     return np.asarray(rows / np.sqrt(max(variance, 1e-12)), dtype=np.float32)
+
+
+def _scaled(rows: NDArray[np.float32], regression: MeanRegression, last: int, floor: float) -> NDArray[np.float32]:
+    """``rows`` rotated and scaled so that products of their means are nearest to those of the last block's vectors.
+
+    In coordinates of unit variance the regression from the means to the encoder's vectors is U S V'; the means times
+    U S have the products of the predictions. What the last block knows nothing of keeps the scale ``floor``.
+    """
+    variances, axes = np.linalg.eigh(regression.predicted_covariance(rows))
+    kept = variances > 1e-9 * max(1e-12, variances.max())
+    if not kept.any():
+        return rows
+    spread = np.sqrt(np.where(kept, variances, 1.0))
+    whitened = (axes / spread)[:, kept]
+    rotation, scales, _ = np.linalg.svd(whitened.T @ regression.cross_covariance(rows)[:, -last:], full_matrices=True)
+    scales = np.pad(scales[: kept.sum()], (0, max(0, int(kept.sum()) - len(scales))))
+    scaled = rows @ (whitened @ rotation * np.maximum(scales, floor * scales.max()))
+    return np.asarray(np.pad(scaled, ((0, 0), (0, rows.shape[1] - scaled.shape[1]))), dtype=np.float32)

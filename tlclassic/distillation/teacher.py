@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +57,9 @@ class Teacher:
                 digest.update(text.encode("utf-8", "surrogatepass") + b"\n")
             if done + len(texts) <= state["texts"]:
                 vectors = self._stored(done, len(texts), state["dim"])
+            elif done < state["texts"]:  # what is stored ends at no batch of this corpus
+                self._refuse("holds the vectors of other texts")
             else:
-                self._check(state, done)
                 vectors = np.asarray(self.encoder.transform(list(texts))).astype(np.float16)
                 self._append(done, vectors)
             done += len(texts)
@@ -70,6 +71,8 @@ class Teacher:
             if on_progress is not None:
                 on_progress(done, total)
             yield texts, vectors
+        if done < state["texts"]:
+            self._refuse("holds the vectors of other texts")
 
     def _state(self) -> dict[str, Any]:
         path = self.folder / _STATE
@@ -80,11 +83,6 @@ class Teacher:
             return {"texts": int(state["texts"]), "dim": int(state["dim"]), "digest": str(state["digest"])}
         except (ValueError, KeyError, TypeError) as error:
             raise InputError("is not a teacher.json", path=path, remedy="Give an empty work folder") from error
-
-    def _check(self, state: dict[str, Any], done: int) -> None:
-        """What is stored ends at a batch of this corpus, or nothing of it can be trusted."""
-        if done < state["texts"]:
-            self._refuse("holds the vectors of other texts")
 
     def _stored(self, first: int, n: int, dim: int) -> NDArray[Any]:
         path = self.folder / _TABLE
@@ -106,7 +104,7 @@ class Teacher:
         with atomic_write(self.folder / _STATE) as file:
             file.write(json.dumps(state).encode())
 
-    def _refuse(self, what: str) -> None:
+    def _refuse(self, what: str) -> NoReturn:
         raise InputError(f"this work folder {what}", path=self.folder, remedy="Give another one, or empty it")
 
 
