@@ -19,6 +19,12 @@ COMMANDS = (
     "vectors train",
     "vectors eval",
     "vectors coverage",
+    "vectors from-encoder",
+    "encoder export",
+    "encoder quantize",
+    "encoder check",
+    "encoder encode",
+    "finetune",
     "demo",
 )
 INTRODUCTION = """# Command line
