@@ -90,9 +90,10 @@ def _converse(pipeline: Any) -> None:
 def _print_next() -> None:
     print(
         """
-These vectors were learned from a thousand messages alone; those pre-trained on billions of words know more. With a
-GloVe, word2vec or fastText file and labelled texts:
+The sample's vectors were learned from a thousand messages alone; base-en, which comes with tlclassic, knows what a
+sentence encoder knows. With labelled texts of your own, on base-en or on any GloVe, word2vec or fastText file:
 
+  tlclassic train train.tsv --dev dev.tsv --out model.tlc
   tlclassic train train.tsv --features vectors:glove.6B.100d.txt --dev dev.tsv --out model.tlc
   tlclassic evaluate model.tlc test.tsv
   tlclassic predict model.tlc new.tsv --proba"""

@@ -1,4 +1,4 @@
-"""The demo: word vectors learned from the embedded sample, a classifier on them, and a TF-IDF pipeline beside it."""
+"""The demo: classifiers on base-en, on word vectors learned from the embedded sample, and on TF-IDF, side by side."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ from tlclassic.pipelines.training import FeatureOptions, train_classifier
 __all__ = ["DemoRow", "run_demo"]
 
 FEATURES = {
-    "word vectors": ("vectors",),
+    "vectors of the sample": ("vectors",),
     "TF-IDF words": ("tfidf",),
     "TF-IDF words, characters": ("tfidf", "tfidf-char"),
-    "vectors, TF-IDF": ("vectors", "tfidf", "tfidf-char"),
+    "base-en": ("base-en",),
+    "base-en, TF-IDF": ("base-en", "tfidf", "tfidf-char"),
 }
 REPEATS = 5
 
@@ -77,8 +78,10 @@ def run_demo(folder: Path, *, on_step: Callable[[str], None] = lambda message: N
     pipeline = None
     for name, features in FEATURES.items():
         on_step(f"training on {name}")
-        chosen = [f"vectors:{vectors}" if kind == "vectors" else kind for kind in features]
-        options = FeatureOptions(features=chosen, pooling=("sif",))
+        stores = {"vectors": f"vectors:{vectors}", "base-en": "vectors:base-en"}
+        chosen = [stores.get(kind, kind) for kind in features]
+        # The rows of base-en carry their weights already.
+        options = FeatureOptions(features=chosen, pooling=("sif" if "vectors" in features else "mean",))
         path = folder / f"topic-{'-'.join(features)}.tlc"
         trained = train_classifier(data.texts, data.labels, options)
         save(trained.pipeline, path, metadata={"task": {"text": "text", "label": "topic"}})
