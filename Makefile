@@ -26,7 +26,7 @@ DIST := $(VENV)/dist
 
 .DEFAULT_GOAL := test
 .DELETE_ON_ERROR:
-.PHONY: test demo check test-data test-finetune bench wheel test-build test-sanitize format install clean help FORCE
+.PHONY: test demo check test-data test-finetune bench bench-encoders wheel test-build test-sanitize format install clean help FORCE
 
 test: $(VENV)/.extras-all check ## set up, then lint, types and tests against the installed package
 	$(BIN)/pytest -n $(WORKERS)
@@ -48,6 +48,10 @@ test-finetune: $(FINETUNE)/.made ## what needs torch (CPU) and a real encoder: f
 
 bench: $(VENV)/.extras-bench ## the benchmarks against the peers, on ../shared; needs g++
 	set -e; for script in $(BENCH); do echo "$$script"; $(BIN)/python $$script; done
+
+bench-encoders: $(FINETUNE)/.made ## the benchmarks of transformer encoders and fine-tuning, on ../shared
+	$(FINETUNE)/bin/python -m pip --disable-pip-version-check -qq install -c constraints-finetune.txt sentence-transformers
+	$(FINETUNE)/bin/python benchmarks/run_encoders.py
 
 wheel: $(VENV)/.extras-all ## source distribution and manylinux wheel, into dist/
 	$(BIN)/python tools/make_wheel.py dist
