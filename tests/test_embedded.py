@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import hashlib
 import re
 import subprocess
@@ -88,3 +89,30 @@ def test_it_needs_numpy_alone_and_no_network():
     root = Path(tlclassic.__file__).resolve().parent.parent
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=root)
     assert (done.stdout.strip(), done.stderr) == ("[]", "")
+
+
+def test_the_docstring():
+    results = doctest.testmod(module)
+    assert (results.attempted > 0, results.failed) == (True, 0)
+
+
+def test_a_model_that_refers_to_base_en_is_opened_in_another_environment(tmp_path, monkeypatch):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    import tlclassic
+    from tlclassic.vectors import embedded
+
+    texts, labels = ["good film", "bad film", "great plot", "poor plot"], [1, 0, 1, 0]
+    other = tmp_path / "other"
+    (other / "base-en").mkdir(parents=True)
+    (other / "base-en" / "vectors.tlc").write_bytes(embedded.embedded_path("base-en").read_bytes())
+    monkeypatch.setattr(embedded, "_models", lambda: other)
+    vectors = tlclassic.load_vectors("base-en")
+    model = make_pipeline(tlclassic.EmbeddingVectorizer(vectors), LogisticRegression()).fit(texts, labels)
+    tlclassic.save(model, tmp_path / "model.tlc", vectors="refer")
+    expected = model.predict_proba(texts)
+    assert (tmp_path / "model.tlc").stat().st_size < 50_000
+    monkeypatch.undo()
+    (other / "base-en" / "vectors.tlc").unlink()
+    assert (tlclassic.load(tmp_path / "model.tlc").predict_proba(texts) == expected).all()

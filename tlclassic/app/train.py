@@ -214,9 +214,11 @@ def train(
 
 def _check_stores(features: list[str]) -> None:
     """Before the training, not after it: only a store can be referred to."""
+    from tlclassic.vectors import EMBEDDED
+
     for name in features:
         kind, _, path = name.partition(":")
-        if kind == "vectors" and not is_artifact(path):
+        if kind == "vectors" and path not in EMBEDDED and not is_artifact(path):
             remedy = f"Make one: tlclassic vectors convert {path} OUT"
             raise InvalidParameterError(f"--vectors refer needs vectors in a store; {path} is none. {remedy}")
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tlclassic.errors import ArtifactError, CorruptArtifactError, InputError, InvalidParameterError
 from tlclassic.storage import Artifact
 from tlclassic.vectors import WordVectors
+from tlclassic.vectors.embedded import EMBEDDED, embedded_path
 from tlclassic.vectors.state import from_artifact
 from tlclassic.vectors.store import open_store
 
@@ -119,7 +120,9 @@ class VectorsReader:
             return self._given[facts["digest"]]
         beside = os.path.join(os.path.dirname(os.path.realpath(self._artifact.path)), os.path.basename(facts["path"]))
         looked = []
-        for path in dict.fromkeys([str(facts["path"]), beside]):
+        # A packaged set lies somewhere else in each environment.
+        packaged = [str(embedded_path(name)) for name in EMBEDDED if os.sep + name + os.sep in str(facts["path"])]
+        for path in dict.fromkeys([str(facts["path"]), beside, *packaged]):
             try:
                 vectors = open_store(path)
             except (ArtifactError, InputError) as error:
