@@ -265,7 +265,7 @@ def _accuracy(tasks: Sequence[Task], logits: Mapping[str, Any], labels: Any, row
 def _facts(
     source: Path, trained: Trained, options: FineTuneOptions, rows: int, parity: Any, int8: Any, said: Mapping[str, Any]
 ) -> dict[str, Any]:
-    from tlclassic import __version__
+    from tlclassic._version import __version__
 
     return {
         "format": 1,
