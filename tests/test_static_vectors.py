@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -248,3 +250,9 @@ def test_a_work_folder_of_other_texts(tmp_path, monkeypatch):
     (tmp_path / "teacher.json").write_text("[]")
     with pytest.raises(InputError, match=r"is not a teacher\.json"):
         list(Teacher(SumEncoder(), tmp_path).batches(make_corpus(200), 200))
+
+
+def test_the_page_and_the_docstrings():
+    page = Path(__file__).resolve().parent.parent / "docs" / "static_vectors.md"
+    results = doctest.testfile(str(page), module_relative=False)
+    assert (results.attempted > 5, results.failed) == (True, 0)

@@ -63,7 +63,7 @@ def from_encoder(
     layers: Annotated[
         str | None,
         typer.Option(
-            help="Layers to learn from, each with a weight, such as 3:1,6:0.7; lower ones know more of the words "
+            help="Layers to learn from, each with a weight, such as 3:1,6:0.5; lower ones know more of the words "
             "themselves, the last decides the cosine. The pooled vector when left out.",
             show_default=False,
         ),
@@ -72,7 +72,7 @@ def from_encoder(
         Path | None,
         typer.Option(help="Other word vectors whose knowledge is put beside the encoder's.", show_default=False),
     ] = None,
-    beside_weight: Annotated[float, typer.Option(help="Their weight.", min=0.0)] = 0.7,
+    beside_weight: Annotated[float, typer.Option(help="Their weight.", min=0.0)] = 1.0,
     ridge: Annotated[float, typer.Option(help="How strongly words are held to their own vectors.", min=0.0)] = 0.1,
     iterations: Annotated[int, typer.Option(help="Steps of training; 0 for none.", min=0)] = 15,
     dtype: Annotated[
@@ -128,7 +128,7 @@ def from_encoder(
 
 
 def _parse_layers(layers: str | None) -> tuple[list[int], tuple[float, ...]]:
-    """``3:1,6:0.7`` as numbers and weights."""
+    """``3:1,6:0.5`` as numbers and weights."""
     if layers is None:
         return [], (1.0,)
     try:
@@ -136,7 +136,7 @@ def _parse_layers(layers: str | None) -> tuple[list[int], tuple[float, ...]]:
         return [int(number) for number, _, _ in pairs], tuple(float(weight or 1) for _, _, weight in pairs)
     except ValueError as error:
         raise InvalidParameterError(
-            f"--layers must be numbers with weights, such as 3:1,6:0.7; got {layers!r}."
+            f"--layers must be numbers with weights, such as 3:1,6:0.5; got {layers!r}."
         ) from error
 
 
