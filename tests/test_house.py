@@ -33,6 +33,7 @@ HEAVY = {
     "gensim", "onnxruntime", "pandas", "pyarrow", "safetensors", "scipy", "sklearn", "skops", "spacy", "tokenizers",
     "torch", "transformers",
 }  # fmt: skip
+TORCH = {"sentence_transformers", "torch", "transformers"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -94,6 +95,14 @@ def test_low_floors_import_nothing_heavy_at_the_top(path):
     assert heavy == []
 
 
+@pytest.mark.parametrize(
+    "path", [p for p in FILES if _place(p) != "finetune"], ids=lambda p: p.relative_to(PACKAGE).as_posix()
+)
+def test_torch_is_for_the_workshop_alone(path):
+    used = [f"{path}:{line}: {module}" for line, module in _imports(path) if module.split(".")[0] in TORCH]
+    assert used == []
+
+
 def _modules_after(statement):
     code = f"{statement}\nimport sys\nprint(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
@@ -122,8 +131,9 @@ def _standard_library(modules):
 def test_public_names():
     assert tlclassic.__all__ == sorted(tlclassic.__all__)
     assert tlclassic.__all__ == [
-        "CompiledClassifier", "EmbeddingVectorizer", "NgramClassifier", "NgramVectorizer",
-        "SoftLabelLogisticRegression", "Tokenizer", "WordVectors", "__version__", "compile", "load", "save", "tune",
+        "CompiledClassifier", "EmbeddingVectorizer", "EncoderClassifier", "NgramClassifier", "NgramVectorizer",
+        "OnnxEncoder", "SoftLabelLogisticRegression", "Tokenizer", "WordVectors", "__version__", "compile", "load",
+        "load_vectors", "save", "tune",
     ]  # fmt: skip
     for name in tlclassic.__all__:
         assert getattr(tlclassic, name) is not None
@@ -144,8 +154,10 @@ def test_every_package_says_what_is_public(path):
     assert package.__all__
     assert len(set(package.__all__)) == len(package.__all__)
     for public in package.__all__:
-        assert getattr(package, public) is not None
         assert public in dir(package)
+        if name == "tlclassic.finetune":
+            pytest.importorskip("torch")
+        assert getattr(package, public) is not None
 
 
 CODE = sorted(

@@ -22,3 +22,7 @@ def __getattr__(name: str) -> Any:
 
         return getattr(files, name)
     raise AttributeError(f"module 'tlclassic.encoders' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -19,3 +19,7 @@ def __getattr__(name: str) -> Any:
 
     globals().update({own: getattr(running, own) for own in __all__})
     return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
