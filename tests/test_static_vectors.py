@@ -253,6 +253,6 @@ def test_a_work_folder_of_other_texts(tmp_path, monkeypatch):
 
 
 def test_the_page_and_the_docstrings():
-    page = Path(__file__).resolve().parent.parent / "docs" / "static_vectors.md"
+    page = Path(__file__).resolve().parent.parent / "docs" / "static-vectors.md"
     results = doctest.testfile(str(page), module_relative=False)
     assert (results.attempted > 5, results.failed) == (True, 0)
