@@ -180,7 +180,7 @@ def few(name: str, per_class: int, seeds: int, settings: dict[str, Any], results
         rows = sample(train[1], per_class, seed)
         folder = SCRATCH / "finetuned" / f"{name}_few-{per_class}_{seed}"
         chosen = ([train[0][row] for row in rows], [train[1][row] for row in rows])
-        _, took = tune(chosen, None, folder, {"contrastive": True, "seed": seed, **settings})
+        _, took = tune(chosen, None, folder, {"contrastive": True, "seed": seed, "int8": False, **settings})
         scores.append(accuracy(folder, *test))
         total += took["cpu_seconds"]
         shutil.rmtree(folder)
