@@ -187,7 +187,9 @@ class OnnxEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     # -- use ---------------------------------------------------------------------------------------------------------
 
     def fit(self, X: Any = None, y: Any = None) -> Self:
-        """Open the folder; nothing is learned."""
+        """Open the folder and check that ``X``, where given, is a list of texts; nothing is learned."""
+        if X is not None:
+            check_texts(X)
         return self.open()
 
     def transform(self, X: Any) -> Floats:

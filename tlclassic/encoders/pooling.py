@@ -49,18 +49,19 @@ def pool(states: Floats, lengths: NDArray[np.int64], modes: Sequence[str], *, sk
     skip : int
         How many tokens at the beginning (a prompt's) do not take part.
     """
-    skip = min(skip, int(lengths.min()) - 1)
-    parts = [_pool(states, lengths, mode, skip) for mode in modes]
+    # Row by row, so that a text that is nothing but its prompt does not change the others of its batch.
+    first = np.minimum(skip, lengths - 1)
+    parts = [_pool(states, lengths, mode, first) for mode in modes]
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
-def _pool(states: Floats, lengths: NDArray[np.int64], mode: str, skip: int) -> Floats:
+def _pool(states: Floats, lengths: NDArray[np.int64], mode: str, first: NDArray[np.int64]) -> Floats:
     if mode == "cls":
         return states[:, 0].copy()
     if mode == "lasttoken":
         return states[np.arange(len(states)), lengths - 1]
     place = np.arange(states.shape[1])
-    inside = (place < lengths[:, None]) & (place >= skip)
+    inside = (place < lengths[:, None]) & (place >= first[:, None])
     if mode == "max":
         highest: Floats = np.where(inside[:, :, None], states, -np.inf).max(axis=1).astype(np.float32)
         return highest
