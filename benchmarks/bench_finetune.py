@@ -38,8 +38,25 @@ FEW = {"sst2": 3, "trec6": 3, "ag_news": 3, "banking77": 1}
 NO_DEV = ("trec6", "banking77")
 Parts = dict[str, tuple[list[str], list[str]]]
 
+#: Short questions and intents: a high rate, many passes, averaged weights and smoothed labels.
+SHORT = {"learning_rate": 2e-4, "epochs": 8, "averaging": 0.99, "label_smoothing": 0.1}
+SENTENCES = {"learning_rate": 1e-4, "epochs": 4, "averaging": 0.99}
+PHRASES = {
+    "phrases": True,
+    "learning_rate": 1.5e-4,
+    "batch_size": 64,
+    "epochs": 2,
+    "averaging": 0.998,
+    "evaluations": 3,
+}
+NEWS = {"learning_rate": 1e-4, "epochs": 2, "averaging": 0.998, "evaluations": 2, "max_length": 128}
+HEAD = {"epochs": 30, "batch_size": 64}
+WHOLE = {"sst2": PHRASES, "trec6": SHORT, "banking77": SHORT, "ag_news": NEWS}
 #: What is tried for each set and way of training when the benchmark runs by itself.
-PLAN: dict[str, dict[str, list[dict[str, Any]]]] = {}
+PLAN: dict[str, dict[str, list[dict[str, Any]]]] = {
+    name: {"head": [HEAD], "top-2": [WHOLE.get(name, SENTENCES)], "all": [WHOLE.get(name, SENTENCES)]}
+    for name in FINE_TUNED
+}
 
 
 class Rows(Results):
@@ -53,11 +70,13 @@ class Rows(Results):
             super().add(key, row)
 
 
-def parts_of(name: str, phrases: bool) -> Parts:
-    """Train, dev and test; ``phrases`` trains on the set's labelled phrases instead of its sentences."""
+def parts_of(name: str, phrases: bool, min_words: int) -> Parts:
+    """Train, dev and test; ``phrases`` trains on the set's labelled phrases of so many words, not on its sentences."""
     parts = dataset(name)
     if phrases:
-        parts["train"] = read_tsv(SHARED / "data" / name / "train_phrases.tsv")
+        texts, labels = read_tsv(SHARED / "data" / name / "train_phrases.tsv")
+        kept = [row for row, text in enumerate(texts) if len(text.split()) >= min_words]
+        parts["train"] = [texts[row] for row in kept], [labels[row] for row in kept]
     return parts
 
 
@@ -113,7 +132,7 @@ def try_settings(name: str, settings: dict[str, Any], results: Results) -> None:
     if (key := f"try {name} {key_of(settings)}") in results:
         return
     options = dict(settings)
-    parts = parts_of(name, options.pop("phrases", False))
+    parts = parts_of(name, options.pop("phrases", False), options.pop("min_words", 1))
     tuned, took = tune(parts["train"], parts["dev"], folder_of(name, settings), options)
     row = {
         "dev_accuracy": round(100 * tuned.best["dev_accuracy"], 2),
