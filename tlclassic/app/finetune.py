@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -133,10 +134,14 @@ def finetune(
 
     Example: tlclassic finetune train.tsv --encoder all-MiniLM-L6-v2 --out model --dev dev.tsv
     """
+    # Idle threads of OpenMP spin by default; on a busy machine two of them were measured to take ten times as long. The
+    # library reads this when it is loaded, so it is said before torch is.
+    for name, value in (("OMP_WAIT_POLICY", "passive"), ("GOMP_SPINCOUNT", "0")):
+        os.environ.setdefault(name, value)
     for module in ("torch", "transformers", "onnx"):
         require(module, purpose="Fine-tuning")
     from tlclassic.finetune import fine_tune
-    from tlclassic.finetune.result import check_folder
+    from tlclassic.finetune.folders import check_folder
 
     check_folder(out, force=force)
     names = list(dict.fromkeys(label or ["label"]))

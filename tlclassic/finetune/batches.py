@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tokenizers
 from numpy.typing import NDArray
 
 from tlclassic.errors import EncoderFormatError
+from tlclassic.finetune.layout import Layout
 
 __all__ = ["TextTokenizer", "Tokens", "epoch_batches", "sorted_batches"]
 
@@ -99,21 +98,21 @@ class TextTokenizer:
 
     Parameters
     ----------
-    folder : path
+    layout : Layout
     max_length : int, optional
         Tokens of a text, special ones counted; the folder's own where None.
     """
 
-    def __init__(self, folder: str | Path, max_length: int | None = None) -> None:
-        path = Path(folder) / "tokenizer.json"
+    def __init__(self, layout: Layout, max_length: int | None = None) -> None:
+        folder = layout.transformer if (layout.transformer / "tokenizer.json").is_file() else layout.root
+        path = folder / "tokenizer.json"
         if not path.is_file():
             raise EncoderFormatError("No tokenizer.json here", path=folder, remedy="Save the folder's fast tokeniser.")
         tokenizer = tokenizers.Tokenizer.from_file(str(path))
         tokenizer.no_padding()
-        tokenizer.enable_truncation(max_length or _max_length(Path(folder)))
+        tokenizer.enable_truncation(layout.length(max_length))
         self._tokenizer = tokenizer
-        config = json.loads((Path(folder) / "config.json").read_text("utf-8"))
-        self.pad = int(config.get("pad_token_id") or 0)
+        self.pad = layout.pad
 
     def __call__(self, texts: Sequence[str]) -> Tokens:
         """The tokens of some texts; a slice of them at a time, so that memory stays bounded."""
@@ -124,12 +123,3 @@ class TextTokenizer:
                 rows.append(np.array(encoding.ids, np.int32))
                 truncated += bool(encoding.overflowing)
         return Tokens.of(rows, truncated)
-
-
-def _max_length(folder: Path) -> int:
-    for name, key in (("sentence_bert_config.json", "max_seq_length"), ("config.json", "max_position_embeddings")):
-        if (folder / name).is_file():
-            value = json.loads((folder / name).read_text("utf-8")).get(key)
-            if value:
-                return int(value)
-    return 512

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 import warnings
 from collections.abc import Mapping
@@ -59,6 +60,7 @@ class Checkpoints:
 
     def restore(self, trainer: Trainer) -> None:
         """Give ``trainer`` the state on disk, if there is one of this run."""
+        self._clear()
         if not self._resume or not self.path.exists():
             return
         try:
@@ -88,6 +90,13 @@ class Checkpoints:
     def remove(self) -> None:
         """Forget the state: the run has ended well."""
         self.path.unlink(missing_ok=True)
+
+    def _clear(self) -> None:
+        """Remove what a run left that was killed while it wrote a state: the temporary file of an atomic write."""
+        temporary = re.compile(re.escape(f".{self.path.name[:40]}.") + r"[0-9a-f]{12}\.tmp")
+        for path in self.path.parent.iterdir():
+            if temporary.fullmatch(path.name) and path.is_file():
+                path.unlink(missing_ok=True)
 
     def _pass_over(self, why: str) -> None:
         warnings.warn(f"{self.path}: the kept state {why}; training begins anew.", TlclassicWarning, stacklevel=3)

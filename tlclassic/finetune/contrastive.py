@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,9 @@ from tlclassic.errors import InvalidParameterError
 from tlclassic.finetune.batches import TextTokenizer, Tokens, sorted_batches
 from tlclassic.finetune.frozen import tensors
 from tlclassic.finetune.hardware import cpu_threads, device_of, uses_bfloat16
+from tlclassic.finetune.layout import read_layout
 from tlclassic.finetune.losses import scores_of
-from tlclassic.finetune.model import EncoderWithHeads, load_backbone, parameter_groups, pooling_of
+from tlclassic.finetune.model import EncoderWithHeads, load_backbone, parameter_groups
 from tlclassic.finetune.options import FineTuneOptions
 from tlclassic.finetune.schedule import factor
 from tlclassic.finetune.tasks import Task, read_tasks
@@ -37,6 +39,8 @@ __all__ = ["train_few"]
 PAIRS_PER_TEXT = 20
 #: Never more than this: with 64 texts of 6 classes and more, the last ones teach nothing.
 PAIRS = 6000
+_USED = ("train", "learning_rate", "decay", "weight_decay", "schedule", "warmup", "precision", "max_length", "max_norm",
+         "encoder_dropout", "class_weight", "seed", "device", "threads")  # fmt: skip
 _BATCH = 16
 _TOKENS = 8192
 
@@ -59,8 +63,9 @@ def train_few(
     source, texts, labels, dev, classes
         As for :func:`tlclassic.finetune.trainer.train_encoder`; one task, hard labels.
     options : FineTuneOptions
-        ``train``, ``learning_rate``, ``decay``, ``weight_decay``, ``precision``, ``max_length``, ``max_norm``,
-        ``seed``, ``device`` and ``threads`` are used.
+        ``train``, ``learning_rate``, ``decay``, ``weight_decay``, ``schedule``, ``warmup``, ``precision``,
+        ``max_length``, ``max_norm``, ``encoder_dropout``, ``class_weight``, ``seed``, ``device`` and ``threads`` are
+        used; others must be at their defaults.
     pairs : int, optional
         How many are drawn; 20 for each text where None, at most 6,000.
     on_progress : callable, optional
@@ -73,18 +78,21 @@ def train_few(
     texts = check_texts(texts)
     tasks = read_tasks(labels, len(texts), classes=classes, class_weight=options.class_weight)
     targets = _hard(tasks)
+    _check_options(options)
+    layout = read_layout(source)
     with ExitStack() as stack:
         stack.enter_context(cpu_threads(options.threads or available_cpus()))
         stack.enter_context(torch.random.fork_rng())
         torch.manual_seed(options.seed)
-        backbone = load_backbone(source, dropout=options.encoder_dropout)
-        model = EncoderWithHeads(backbone, {tasks[0].name: len(tasks[0].classes)}, options, pooling_of(source))
+        backbone = load_backbone(layout.transformer, dropout=options.encoder_dropout)
+        model = EncoderWithHeads(backbone, {tasks[0].name: len(tasks[0].classes)}, options, layout.pooling)
         model = model.to(device_of(options.device))
-        tokenizer = TextTokenizer(source, options.max_length)
+        tokenizer = TextTokenizer(layout, options.max_length)
         tokens = tokenizer(texts)
         steps = max(1, min(pairs or PAIRS_PER_TEXT * len(texts), PAIRS) // _BATCH)
         history = _tune(model, tokens, tokenizer.pad, targets, options, steps, on_progress)
-        _fit_head(model, _vectors(model, tokens, tokenizer.pad), targets, options)
+        weights = tasks[0].weights[np.arange(len(texts)), targets]
+        _fit_head(model, _vectors(model, tokens, tokenizer.pad), targets, weights)
         best = None
         if dev is not None:
             best = {"step": steps, **_score(model, tokenizer, dev, tasks[0])}
@@ -101,7 +109,21 @@ def _hard(tasks: list[Task]) -> NDArray[np.int64]:
             "Leave it out for soft, several or missing labels."
         )
     targets: NDArray[np.int64] = task.P.argmax(axis=1)
+    absent = np.setdiff1d(np.arange(len(task.classes)), targets)
+    if len(absent):
+        raise InvalidParameterError(
+            f"few-shot tuning needs a text of every class; there is none of {task.classes[absent[0]].item()!r}."
+        )
     return targets
+
+
+def _check_options(options: FineTuneOptions) -> None:
+    """What would be passed over in silence is refused."""
+    if options.head:
+        raise InvalidParameterError("few-shot tuning fits a linear head. Leave head out.")
+    for field in fields(options):
+        if field.name not in _USED and getattr(options, field.name) != field.default:
+            raise InvalidParameterError(f"{field.name} has no say in few-shot tuning. Leave it out.")
 
 
 def _tune(
@@ -171,16 +193,13 @@ def _vectors(model: EncoderWithHeads, tokens: Tokens, pad: int) -> NDArray[np.fl
 
 
 def _fit_head(
-    model: EncoderWithHeads, vectors: NDArray[np.float32], targets: NDArray[np.int64], options: FineTuneOptions
+    model: EncoderWithHeads, vectors: NDArray[np.float32], targets: NDArray[np.int64], weights: NDArray[np.float32]
 ) -> None:
     """Logistic regression on vectors of length one, written into the head, which takes them as they are."""
     layers = model.heads[0].layers
-    if len(layers) != 1:
-        raise InvalidParameterError("few-shot tuning fits a linear head. Leave head out.")
     # Tuned vectors of one class have nearly one direction; their lengths are nearly one number, which is divided out.
     length = float(np.linalg.norm(vectors, axis=1).mean()) or 1.0
-    weight = "balanced" if options.class_weight == "balanced" else None
-    fitted = LogisticRegression(C=10.0, max_iter=1000, class_weight=weight).fit(vectors / length, targets)
+    fitted = LogisticRegression(C=10.0, max_iter=1000).fit(vectors / length, targets, sample_weight=weights)
     coef, intercept = fitted.coef_ / length, fitted.intercept_
     if len(coef) == 1:
         coef, intercept = np.vstack([np.zeros_like(coef), coef]), np.array([0.0, intercept[0]])

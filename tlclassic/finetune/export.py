@@ -77,7 +77,8 @@ def export_module(
     example = tuple(torch.ones((2, 7), dtype=torch.int64, device=device) for _ in inputs)
     axes = {name: {0: "batch", 1: "tokens"} for name in inputs}
     axes[_OUTPUTS[output]] = {0: "batch", 1: "tokens"} if output == "hidden" else {0: "batch"}
-    with tempfile.TemporaryDirectory() as scratch, _ready(torch, module), _quiet():
+    # Beside the file: a run that is killed leaves nothing in other places.
+    with tempfile.TemporaryDirectory(prefix=".", dir=Path(path).parent) as scratch, _ready(torch, module), _quiet():
         made = Path(scratch) / "model.onnx"
         try:
             torch.onnx.export(

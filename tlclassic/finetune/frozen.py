@@ -10,7 +10,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -98,7 +97,6 @@ def inputs_of(
     pad: int,
     *,
     frozen: int,
-    folder: Path,
     limit: int,
     on_progress: Callable[[int, int], None] | None = None,
 ) -> list[Inputs]:
@@ -113,11 +111,9 @@ def inputs_of(
         Number of the padding token.
     frozen : int
         As of :func:`frozen_layers`: all layers means that pooled vectors are kept, some that states are.
-    folder : Path
-        Where the memory maps go.
     limit : int
-        Bytes that they may take together; beyond, or where the disk has less than twice that free, the whole encoder
-        runs every time.
+        Bytes that kept states may take together; beyond, or where the disk of temporary files has less than twice that
+        free, the whole encoder runs every time.
     on_progress : callable, optional
         Called with texts done and their number.
     """
@@ -127,9 +123,9 @@ def inputs_of(
         return [VectorInputs(_kept_vectors(model, own, report)) for own in inputs]
     size = 2 * model.backbone.config.hidden_size * sum(len(own.ids) for own in tokens)
     possible = frozen >= 1 and isinstance(getattr(model.backbone, "embeddings", None), nn.Module)
-    if not possible or not 0 < size <= min(limit, shutil.disk_usage(folder).free // 2):
+    if not possible or not 0 < size <= min(limit, shutil.disk_usage(tempfile.gettempdir()).free // 2):
         return list(inputs)
-    return [_kept_states(model, own, frozen, folder, report) for own in inputs]
+    return [_kept_states(model, own, frozen, report) for own in inputs]
 
 
 class _Report:
@@ -156,11 +152,12 @@ def _kept_vectors(model: EncoderWithHeads, inputs: TokenInputs, report: _Report)
 
 
 @torch.no_grad()  # type: ignore[untyped-decorator]
-def _kept_states(model: EncoderWithHeads, inputs: TokenInputs, frozen: int, folder: Path, report: _Report) -> Inputs:
+def _kept_states(model: EncoderWithHeads, inputs: TokenInputs, frozen: int, report: _Report) -> Inputs:
     model.eval()
     tokens, pad = inputs.tokens, inputs.pad
     shape = (len(tokens.ids), model.backbone.config.hidden_size)
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".states", delete=False) as file:
+    # The file has no name, so that a killed run leaves none behind.
+    with tempfile.TemporaryFile(prefix="tlclassic-") as file:
         states = np.memmap(file, np.float16, "w+", shape=shape)
     limit = np.finfo(np.float16).max
     for rows in sorted_batches(inputs.lengths, EVALUATION_TOKENS):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,16 +17,8 @@ from transformers.utils import logging
 from tlclassic.errors import EncoderFormatError, InvalidParameterError
 from tlclassic.finetune.options import FineTuneOptions
 
-__all__ = ["EncoderWithHeads", "load_backbone", "parameter_groups", "pooled", "pooling_of"]
+__all__ = ["EncoderWithHeads", "load_backbone", "parameter_groups", "pooled"]
 
-POOLINGS = {
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
 ACTIVATIONS = {"gelu": nn.GELU, "relu": nn.ReLU, "tanh": nn.Tanh}
 
 
@@ -61,18 +52,6 @@ def load_backbone(folder: str | Path, *, dropout: float | None = None) -> PreTra
             if isinstance(module, nn.Dropout):
                 module.p = dropout
     return model
-
-
-def pooling_of(folder: str | Path) -> str:
-    """The pooling that ``1_Pooling/config.json`` names, "mean" where there is none."""
-    path = Path(folder) / "1_Pooling" / "config.json"
-    if not path.is_file():
-        return "mean"
-    config = json.loads(path.read_text("utf-8"))
-    named = [name for key, name in POOLINGS.items() if config.get(key)]
-    if len(named) != 1:
-        raise EncoderFormatError(f"Fine-tuning takes one way of pooling; this has {named}", path=path)
-    return named[0]
 
 
 @contextmanager

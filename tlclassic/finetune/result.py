@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,21 +19,22 @@ from tlclassic._validate import check_texts
 from tlclassic.encoders import OnnxEncoder
 from tlclassic.encoders.check import PREFERENCE_NAME, check
 from tlclassic.encoders.quantize import QUANTIZED_NAME, quantize
-from tlclassic.errors import EncoderFormatError, InputError
+from tlclassic.errors import EncoderFormatError
 from tlclassic.finetune.batches import TextTokenizer, sorted_batches
 from tlclassic.finetune.card import licence_of, training_card
 from tlclassic.finetune.curves import learning_curves
-from tlclassic.finetune.export import copy_settings, ensure_tokenizer, export_module, inputs_of, transformer_folder
+from tlclassic.finetune.export import copy_settings, ensure_tokenizer, export_module, inputs_of
+from tlclassic.finetune.folders import TRAINING_FILE
 from tlclassic.finetune.frozen import tensors
+from tlclassic.finetune.layout import Layout
 from tlclassic.finetune.losses import scores_of
 from tlclassic.finetune.options import FineTuneOptions
 from tlclassic.finetune.tasks import Task, read_tasks
 from tlclassic.finetune.trainer import Trained
 from tlclassic.heads.encoder_heads import HEADS_FILE, Heads, HeadTask, read_heads, write_heads
 
-__all__ = ["FineTuned", "check_folder", "write_result"]
+__all__ = ["FineTuned", "write_result"]
 
-TRAINING_FILE = "training.json"
 _GRAPH = "onnx/model.onnx"
 #: Largest difference of a logit that float arithmetic in another order explains, as a share of the largest logit.
 TOLERANCE = 1e-3
@@ -74,25 +73,9 @@ class FineTuned:
     resumed: int | None
 
 
-def check_folder(target: Path, *, force: bool) -> None:
-    """Raise unless a result may go there: nothing, an empty folder, or with ``force`` an earlier result.
-
-    Raises
-    ------
-    InputError
-    """
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise InputError("this exists and is no folder", path=target, remedy="Give the path of a new folder")
-    if not target.is_dir() or not any(target.iterdir()):
-        return
-    if not all((target / name).is_file() for name in (HEADS_FILE, TRAINING_FILE)):
-        raise InputError("this folder holds other files", path=target, remedy="Give the path of a new folder")
-    if not force:
-        raise InputError("there is a result already", path=target, remedy="Replace it with force (--force)")
-
-
 def write_result(
-    source: Path,
+    layout: Layout,
+    made: Path,
     target: Path,
     trained: Trained,
     options: FineTuneOptions,
@@ -101,45 +84,32 @@ def write_result(
     dev: tuple[Sequence[str], Any] | None,
     int8: bool,
     weights: bool,
-    force: bool,
     said: Mapping[str, Any],
 ) -> FineTuned:
-    """Write, check and put in place the folder of a trained model.
+    """Write and check the folder ``made`` of a trained model, which is to take the place of ``target``.
 
     Raises
     ------
     EncoderFormatError
         Where the graph's logits are not torch's.
-    InputError
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", dir=target.parent))
-    try:
-        made.chmod(0o755)
-        sample = check_texts(dev[0] if dev is not None and len(dev[0]) else texts)
-        sample = [
-            sample[i] for i in np.unique(np.linspace(0, len(sample) - 1, min(_COMPARED, len(sample))).astype(int))
-        ]
-        _write_encoder(source, made, trained, options, weights)
-        _write_heads(made, trained, options, said["columns"])
-        parity = _parity(source, made, trained, options, sample)
-        quantized = _quantized(made, trained, sample, dev, options.threads) if int8 else None
-        facts = _facts(source, trained, options, len(texts), parity, quantized, said)
-        _write_json(made / TRAINING_FILE, facts)
-        (made / "README.md").write_text(training_card(facts), "utf-8")
-        (made / "curves.svg").write_text(learning_curves(trained.history), "utf-8")
-        _put(made, target, force)
-    except BaseException:
-        shutil.rmtree(made, ignore_errors=True)
-        raise
+    sample = check_texts(dev[0] if dev is not None and len(dev[0]) else texts)
+    sample = [sample[i] for i in np.unique(np.linspace(0, len(sample) - 1, min(_COMPARED, len(sample))).astype(int))]
+    _write_encoder(layout, made, trained, options, weights)
+    _write_heads(made, trained, options, said["columns"])
+    parity = _parity(layout, made, trained, options, sample)
+    quantized = _quantized(made, trained, sample, dev, options.threads) if int8 else None
+    facts = _facts(layout.root, trained, options, len(texts), parity, quantized, said)
+    _write_json(made / TRAINING_FILE, facts)
+    (made / "README.md").write_text(training_card(facts), "utf-8")
+    (made / "curves.svg").write_text(learning_curves(trained.history), "utf-8")
     return FineTuned(target, trained.history, trained.best, parity, quantized, said["resumed_at_step"])
 
 
-def _write_encoder(source: Path, made: Path, trained: Trained, options: FineTuneOptions, weights: bool) -> None:
+def _write_encoder(layout: Layout, made: Path, trained: Trained, options: FineTuneOptions, weights: bool) -> None:
     """Tokenizer and settings of the base; modules up to the pooling, since the heads take what it gives."""
-    folder = transformer_folder(source)
-    copy_settings(source, folder, made)
-    ensure_tokenizer(transformers, folder, made)
+    copy_settings(layout.root, layout.transformer, made)
+    ensure_tokenizer(transformers, layout.transformer, made)
     for entry in [*made.iterdir()]:
         if entry.is_dir():
             shutil.rmtree(entry)
@@ -155,8 +125,10 @@ def _write_encoder(source: Path, made: Path, trained: Trained, options: FineTune
         [{"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
          for place, (path, kind) in enumerate(kinds)],
     )  # fmt: skip
-    if options.max_length is not None:
-        _write_json(made / "sentence_bert_config.json", {"max_seq_length": options.max_length, "do_lower_case": False})
+    length = layout.length(options.max_length)
+    _write_json(made / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
+    # Its prompts were not trained with, and a default one would be put before every text.
+    (made / "config_sentence_transformers.json").unlink(missing_ok=True)
     backbone = trained.model.cpu().backbone
     export_module(backbone, made / _GRAPH, inputs=inputs_of(backbone))
     if weights:
@@ -180,8 +152,8 @@ def _write_heads(made: Path, trained: Trained, options: FineTuneOptions, columns
     write_heads(made / HEADS_FILE, tasks, {"task": dict(columns)})
 
 
-def _torch_logits(source: Path, trained: Trained, options: FineTuneOptions, texts: Sequence[str]) -> Any:
-    tokenizer = TextTokenizer(source, options.max_length)
+def _torch_logits(layout: Layout, trained: Trained, options: FineTuneOptions, texts: Sequence[str]) -> Any:
+    tokenizer = TextTokenizer(layout, options.max_length)
     tokens = tokenizer(texts)
     found = {task.name: np.empty((len(texts), len(task.classes)), np.float32) for task in trained.tasks}
     trained.model.eval()
@@ -210,9 +182,9 @@ def _agreement(first: Mapping[str, Any], second: Mapping[str, Any], tasks: Seque
 
 
 def _parity(
-    source: Path, made: Path, trained: Trained, options: FineTuneOptions, texts: Sequence[str]
+    layout: Layout, made: Path, trained: Trained, options: FineTuneOptions, texts: Sequence[str]
 ) -> dict[str, Any]:
-    expected = _torch_logits(source, trained, options, texts)
+    expected = _torch_logits(layout, trained, options, texts)
     got = _onnx_logits(made, _GRAPH, texts, options.threads)
     difference = max(float(np.abs(got[name] - expected[name]).max()) for name in expected)
     scale = max(1.0, *(float(np.abs(value).max()) for value in expected.values()))
@@ -220,7 +192,7 @@ def _parity(
     if not (difference <= TOLERANCE * scale and agreement >= _AGREEMENT):
         raise EncoderFormatError(
             f"the ONNX graph's logits differ from torch's by up to {difference:.2g} (answers equal: {agreement:.2%})",
-            path=source, remedy="This kind of encoder cannot be exported faithfully; choose another",
+            path=layout.root, remedy="This kind of encoder cannot be exported faithfully; choose another",
         )  # fmt: skip
     return {"texts": len(texts), "max_difference": difference, "agreement": agreement}
 
@@ -289,21 +261,3 @@ def _facts(
 
 def _write_json(path: Path, value: Any) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", "utf-8")
-
-
-def _put(made: Path, target: Path, force: bool) -> None:
-    """Rename into place; an earlier result steps aside first and comes back if that fails."""
-    check_folder(target, force=force)
-    aside = made.with_name(made.name + ".old")
-    if target.is_dir() and any(target.iterdir()):
-        target.rename(aside)
-    else:
-        with contextlib.suppress(FileNotFoundError):
-            target.rmdir()
-    try:
-        made.rename(target)
-    except OSError:
-        if aside.is_dir():
-            aside.rename(target)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)

@@ -10,12 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from tlclassic._validate import check_choice, check_texts
+from tlclassic._compat import available_cpus
+from tlclassic._validate import check_choice, check_integer, check_texts
 from tlclassic.errors import InvalidParameterError
 from tlclassic.finetune.checkpoints import Checkpoints
 from tlclassic.finetune.contrastive import train_few
+from tlclassic.finetune.folders import check_folder, new_folder
+from tlclassic.finetune.hardware import cpu_threads
+from tlclassic.finetune.layout import read_layout
 from tlclassic.finetune.options import FineTuneOptions
-from tlclassic.finetune.result import FineTuned, check_folder, write_result
+from tlclassic.finetune.result import FineTuned, write_result
 from tlclassic.finetune.trainer import train_encoder
 
 __all__ = ["FineTuned", "fine_tune"]
@@ -102,38 +106,50 @@ def fine_tune(
         if name not in known:
             raise InvalidParameterError(f"{name} is no option of fine_tune; there are {', '.join(sorted(known))}.")
     settings = FineTuneOptions(**{**(_FEW if contrastive else {}), **options})
+    if pairs is not None:
+        check_integer("pairs", pairs, low=1)
+        if not contrastive:
+            raise InvalidParameterError("pairs are drawn with contrastive=True alone. Leave pairs out.")
     target = Path(out)
     check_folder(target, force=force)
+    layout = read_layout(source)
+    layout.length(settings.max_length)
     texts = check_texts(texts)
-    data = _digest(texts, labels, sample_weight)
-    base = _weights_digest(Path(source))
+    said: dict[str, Any] = {
+        "data_sha256": _digest(texts, labels, sample_weight),
+        "base_sha256": _weights_digest(layout.transformer),
+        "contrastive": contrastive,
+        "pairs": pairs,
+        "columns": dict(columns or {}),
+        "resumed_at_step": None,
+    }
     shared: dict[str, Any] = {"dev": dev, "classes": classes, "on_progress": on_progress}
-    states: Checkpoints | None = None
-    if contrastive:
-        if multilabel or sample_weight is not None:
-            raise InvalidParameterError("contrastive takes hard labels without weights; leave it out for these.")
-        trained = train_few(Path(source), texts, labels, settings, pairs=pairs, **shared)
-    else:
-        path = target.parent / f".{target.name}.checkpoint" if checkpoints is None else Path(checkpoints)
-        key = {
-            "data": data,
-            "dev": None if dev is None else _digest(check_texts(dev[0]), dev[1], None),
-            "classes": repr(classes),
-            "multilabel": repr(multilabel),
-            "options": settings.to_json(),
-            "source": base,
-        }
-        states = Checkpoints(path, key, seconds=checkpoint_seconds, resume=resume)
-        trained = train_encoder(
-            Path(source), texts, labels, settings, multilabel=multilabel, sample_weight=sample_weight,
-            on_frozen=on_frozen, prepare=states.restore, on_step=states.save, **shared,
-        )  # fmt: skip
-    result = write_result(
-        Path(source), target, trained, settings, texts=texts, dev=dev, int8=int8, weights=weights, force=force,
-        said={"data_sha256": data, "base_sha256": base, "contrastive": contrastive, "pairs": pairs,
-              "columns": dict(columns or {}),
-              "resumed_at_step": None if states is None else states.resumed},
-    )  # fmt: skip
+    with new_folder(target, force=force) as made, cpu_threads(settings.threads or available_cpus()):
+        states: Checkpoints | None = None
+        if contrastive:
+            if multilabel or sample_weight is not None:
+                raise InvalidParameterError("contrastive takes hard labels without weights; leave it out for these.")
+            trained = train_few(Path(source), texts, labels, settings, pairs=pairs, **shared)
+        else:
+            own = target.absolute()
+            path = own.with_name(f".{own.name}.checkpoint") if checkpoints is None else Path(checkpoints)
+            key = {
+                "data": said["data_sha256"],
+                "dev": None if dev is None else _digest(check_texts(dev[0]), dev[1], None),
+                "classes": repr(classes),
+                "multilabel": repr(multilabel),
+                "options": settings.to_json(),
+                "source": said["base_sha256"],
+            }
+            states = Checkpoints(path, key, seconds=checkpoint_seconds, resume=resume)
+            trained = train_encoder(
+                Path(source), texts, labels, settings, multilabel=multilabel, sample_weight=sample_weight,
+                on_frozen=on_frozen, prepare=states.restore, on_step=states.save, **shared,
+            )  # fmt: skip
+            said["resumed_at_step"] = states.resumed
+        result = write_result(
+            layout, made, target, trained, settings, texts=texts, dev=dev, int8=int8, weights=weights, said=said
+        )
     if states is not None:
         states.remove()
     return result

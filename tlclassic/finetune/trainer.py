@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,8 +16,9 @@ from tlclassic.errors import InvalidParameterError
 from tlclassic.finetune.batches import TextTokenizer
 from tlclassic.finetune.frozen import StateInputs, frozen_layers, inputs_of, only_top
 from tlclassic.finetune.hardware import cpu_threads, device_of, uses_bfloat16
+from tlclassic.finetune.layout import read_layout
 from tlclassic.finetune.loop import Trainer
-from tlclassic.finetune.model import EncoderWithHeads, load_backbone, parameter_groups, pooling_of
+from tlclassic.finetune.model import EncoderWithHeads, load_backbone, parameter_groups
 from tlclassic.finetune.options import FineTuneOptions
 from tlclassic.finetune.tasks import Task, read_tasks
 
@@ -91,6 +91,7 @@ def train_encoder(
     InvalidParameterError, EncoderFormatError
     """
     options = options or FineTuneOptions()
+    layout = read_layout(source)
     texts = check_texts(texts)
     if not texts:
         raise InvalidParameterError("texts must hold at least one text; got none.")
@@ -104,17 +105,16 @@ def train_encoder(
     with ExitStack() as stack:
         stack.enter_context(cpu_threads(options.threads or available_cpus()))
         stack.enter_context(torch.random.fork_rng())
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tlclassic-")))
         torch.manual_seed(options.seed)
-        backbone = load_backbone(source, dropout=options.encoder_dropout)
+        backbone = load_backbone(layout.transformer, dropout=options.encoder_dropout)
         sizes = {task.name: len(task.classes) for task in tasks}
-        model = EncoderWithHeads(backbone, sizes, options, pooling_of(source)).to(device)
+        model = EncoderWithHeads(backbone, sizes, options, layout.pooling).to(device)
         parameter_groups(model, options)
-        tokenizer = TextTokenizer(source, options.max_length)
+        tokenizer = TextTokenizer(layout, options.max_length)
         tokens = [tokenizer(own) for own in (texts, *held_out)]
         with torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(options.precision, device)):
             inputs, *of_dev = inputs_of(
-                model, tokens, tokenizer.pad, frozen=frozen_layers(model), folder=folder, limit=options.frozen_bytes,
+                model, tokens, tokenizer.pad, frozen=frozen_layers(model), limit=options.frozen_bytes,
                 on_progress=on_frozen,
             )  # fmt: skip
         evaluation = (of_dev[0], dev_tasks) if of_dev else None
