@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from tlclassic._compat import require
+from tlclassic._compat import is_installed, require
 from tlclassic.app.console import note, print_json, progress_bar
 from tlclassic.app.options import FormatOption, JsonOption, QuotedOption
 from tlclassic.errors import InputError, InvalidParameterError
@@ -139,11 +139,14 @@ def finetune(
     for name, value in (("OMP_WAIT_POLICY", "passive"), ("GOMP_SPINCOUNT", "0")):
         os.environ.setdefault(name, value)
     for module in ("torch", "transformers", "onnx"):
-        require(module, purpose="Fine-tuning")
-    from tlclassic.finetune import fine_tune
+        # Importing takes seconds, so only what is missing is told now.
+        if not is_installed(module):
+            require(module, purpose="Fine-tuning")
     from tlclassic.finetune.folders import check_folder
+    from tlclassic.finetune.layout import read_layout
 
     check_folder(out, force=force)
+    read_layout(encoder)
     names = list(dict.fromkeys(label or ["label"]))
     reading = {
         "text": text,
@@ -169,6 +172,8 @@ def finetune(
         "threads": threads,
         "class_weight": "balanced" if balanced else None,
     }
+    from tlclassic.finetune import fine_tune
+
     with progress_bar("training") as advance:
         result = fine_tune(
             encoder,
@@ -209,6 +214,10 @@ class _Texts:
     def __init__(self, texts: Sequence[str], labels: Any, multilabel: bool, classes: list[Any] | None = None) -> None:
         self.texts, self.labels, self.multilabel, self.classes = texts, labels, multilabel, classes
 
+    def known(self, task: str) -> set[Any]:
+        """The labels of a task."""
+        return set(self.classes or (self.labels[task] if isinstance(self.labels, dict) else self.labels))
+
 
 def _read(path: Path, names: list[str], reading: dict[str, Any], *, of: _Texts | None = None) -> _Texts:
     """The file's texts with one label column, or with several, joined by line; ``of`` says which are multi-label."""
@@ -226,10 +235,22 @@ def _read(path: Path, names: list[str], reading: dict[str, Any], *, of: _Texts |
             raise InputError(f"no row has a label in column {name!r}", path=path, remedy="Check the file and --label")
         if sets[name].n_unlabelled and len(names) == 1:
             note(f"{path}: {sets[name].n_unlabelled} rows without a label are left out")
+        if of is not None:
+            _check_known(sets[name], of.known(name), path)
     if len(names) == 1:
         only = sets[names[0]]
         return _one_task(only, of)
     return _join(sets)
+
+
+def _check_known(data: Dataset, known: set[Any], path: Path) -> None:
+    for line, labels in zip(data.lines, data.labels, strict=True):
+        for own in labels if data.multilabel else (labels,):
+            if own not in known:
+                raise InputError(
+                    f"no text of TRAIN has the label {own!r}", path=path, line=line,
+                    remedy="Correct the row, leave it out, or add such texts to TRAIN",
+                )  # fmt: skip
 
 
 def _one_task(data: Dataset, of: _Texts | None) -> _Texts:
@@ -240,10 +261,6 @@ def _one_task(data: Dataset, of: _Texts | None) -> _Texts:
     matrix = np.zeros((len(data.texts), len(places)), np.float32)
     for row, labels in enumerate(data.labels):
         for own in labels:
-            if own not in places:
-                raise InvalidParameterError(
-                    f"line {data.lines[row]} of DEV has the label {own!r}, which TRAIN has not. Remove it."
-                )
             matrix[row, places[own]] = 1
     return _Texts(data.texts, matrix, True, classes)
 

@@ -43,7 +43,7 @@ def _points(history: Sequence[dict[str, Any]], key: str) -> list[tuple[float, fl
 
 
 def _plot(history: Sequence[dict[str, Any]], title: str, lines: Sequence[tuple[str, str, str]], shift: float) -> str:
-    curves = [(_points(history, key), kind, name) for key, kind, name in lines]
+    curves = [(points, kind, name) for key, kind, name in lines if (points := _points(history, key))]
     values = [y for points, _, _ in curves for _, y in points]
     low, high = min(values), max(values)
     span, end = (high - low) or 1.0, max(x for points, _, _ in curves for x, _ in points) or 1.0

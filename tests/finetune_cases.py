@@ -1,0 +1,35 @@
+"""Shared by the tests of fine-tuning: a tiny BERT with torch weights, and texts of two classes that words tell apart."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+from tests.tiny_encoder import make_tiny_encoder
+
+GOOD, BAD = ("good", "great", "fine", "help"), ("bad", "poor", "lost", "late")
+TEXTS = [f"the {word} {noun}" for noun in ("film", "plot", "card", "phone") for pair in zip(GOOD, BAD, strict=True) for word in pair]  # fmt: skip # noqa: E501
+LABELS = ["pos", "neg"] * (len(TEXTS) // 2)
+
+
+def make_torch_encoder(folder, *, layers=2, positions=64, pooling="mean"):
+    """A folder as it is downloaded: torch weights, tokenizer and settings, no graph."""
+    import torch
+    import transformers
+
+    make_tiny_encoder(folder, pooling=pooling)
+    shutil.rmtree(folder / "onnx")
+    words = len(json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["vocab"])
+    config = transformers.BertConfig(
+        vocab_size=words, hidden_size=16, num_hidden_layers=layers, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=positions, initializer_range=0.2,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        transformers.BertModel(config).save_pretrained(folder)
+    return folder
+
+
+def files_below(folder):
+    """Names of all files below a folder, sorted."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

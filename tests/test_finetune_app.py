@@ -1,0 +1,235 @@
+"""``tlclassic finetune``, and the commands that take its result."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from tests.finetune_cases import LABELS, TEXTS, make_torch_encoder  # noqa: E402
+from tlclassic import _compat, finetune  # noqa: E402
+from tlclassic.app import finetune as command  # noqa: E402
+from tlclassic.app.main import build  # noqa: E402
+from tlclassic.errors import InputError, InvalidParameterError, MissingExtraError  # noqa: E402
+
+pytestmark = pytest.mark.finetune
+
+FAST = ["--epochs", "8", "--batch-size", "8", "--learning-rate", "0.01", "--threads", "1", "--precision", "float32"]
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return make_torch_encoder(tmp_path_factory.mktemp("app") / "tiny")
+
+
+def _table(path, rows, header="text\tlabel"):
+    path.write_text(header + "\n" + "".join("\t".join(row) + "\n" for row in rows), "utf-8")
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run a command in a folder with train.tsv and dev.tsv; gives stdout."""
+    monkeypatch.chdir(tmp_path)
+    # What the command sets for itself is taken back afterwards.
+    for name in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
+        monkeypatch.setenv(name, "before")
+        monkeypatch.delenv(name)
+    _table(tmp_path / "train.tsv", zip(TEXTS, LABELS, strict=True))
+    _table(tmp_path / "dev.tsv", [("a great parcel", "pos"), ("a poor parcel", "neg")] * 4)
+
+    def call(*arguments):
+        done = CliRunner().invoke(build(("finetune", "predict", "evaluate")), [str(argument) for argument in arguments])
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    return call
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What the command tells ``fine_tune``, which does nothing here."""
+    seen = {}
+
+    def fine_tune(source, texts, labels, out, **options):
+        seen.update(options, source=source, texts=texts, labels=labels, out=out)
+        return finetune.FineTuned(out, [], None, {"texts": 1, "max_difference": 1e-7, "agreement": 1.0}, None, None)
+
+    _ = finetune.FineTuned
+    monkeypatch.setattr(finetune, "fine_tune", fine_tune)
+    return seen
+
+
+def test_from_a_file_to_a_model_that_predicts_and_is_measured(run, encoder):
+    out = run("finetune", "train.tsv", "--dev", "dev.tsv", "--encoder", encoder, "--out", "model", *FAST, "--json")
+    said = json.loads(out)
+    assert list(said) == ["n", "tasks", "best", "parity", "int8", "resumed_at_step", "model"]
+    assert (said["n"], said["tasks"], said["resumed_at_step"], said["model"]) == (32, ["label"], None, "model")
+    assert said["best"]["dev_accuracy"] == 1.0
+    assert said["int8"]["preferred"] in (True, False)
+    assert run("predict", "model", "dev.tsv", "--format", "tsv") == "label\n" + "pos\nneg\n" * 4
+    measured = json.loads(run("evaluate", "model", "dev.tsv", "--json"))
+    assert measured["accuracy"] == 1.0
+    assert measured["n"] == 8
+
+
+def test_without_json_it_is_said_in_words(run, encoder):
+    out = run("finetune", "train.tsv", "-e", encoder, "-o", "model", *FAST, "--train", "head", "--no-int8")
+    lines = out.splitlines()
+    assert lines[0] == "fine-tuned on 32 texts, tasks: label"
+    assert lines[1].startswith("ONNX as torch: logits within ")
+    assert lines[2:] == ["saved model"]
+
+
+def test_columns_of_the_training_file_are_those_of_prediction(run, tmp_path, encoder):
+    _table(tmp_path / "own.tsv", zip(LABELS, TEXTS, strict=True), header="mood\tbody")
+    run("finetune", "own.tsv", "-e", encoder, "-o", "model", "--text", "body", "--label", "mood", *FAST, "--no-int8")
+    assert json.loads(run("evaluate", "model", "own.tsv", "--json"))["accuracy"] == 1.0
+
+
+def test_several_labels_make_several_tasks(run, tmp_path, encoder):
+    rows = [(text, label, "" if row < 4 else text.split()[-1]) for row, (text, label) in enumerate(zip(TEXTS, LABELS, strict=True))]  # fmt: skip # noqa: E501
+    _table(tmp_path / "two.tsv", rows, header="text\tmood\ttopic")
+    out = run("finetune", "two.tsv", "-e", encoder, "-o", "model", "--label", "mood", "--label", "topic",
+              "--dev", "two.tsv", *FAST, "--no-int8", "--json")  # fmt: skip
+    assert json.loads(out)["tasks"] == ["mood", "topic"]
+    tasks = json.loads((tmp_path / "model" / "training.json").read_text("utf-8"))["tasks"]
+    assert [(task["name"], task["labelled"]) for task in tasks] == [("mood", 32), ("topic", 28)]
+
+
+def test_lists_of_labels_make_a_multilabel_model(run, tmp_path, encoder):
+    rows = [(text, "pos,kind" if "good" in text else label) for text, label in zip(TEXTS, LABELS, strict=True)]
+    _table(tmp_path / "many.tsv", rows)
+    run("finetune", "many.tsv", "-e", encoder, "-o", "model", "--multilabel", "--dev", "many.tsv", *FAST, "--no-int8")
+    (task,) = json.loads((tmp_path / "model" / "training.json").read_text("utf-8"))["tasks"]
+    assert (task["classes"], task["multilabel"]) == (["kind", "neg", "pos"], True)
+
+
+def test_every_option_reaches_the_trainer(run, told, encoder):
+    run("finetune", "train.tsv", "-e", encoder, "-o", "model", "--train", "top-2", "--head", "64", "--head", "8",
+        "--dropout", "0.2", "--epochs", "1.5", "--batch-size", "4", "--learning-rate", "2e-5", "--decay", "0.8",
+        "--schedule", "cosine", "--gradual-unfreezing", "--patience", "2", "--metric", "macro_f1", "--balanced",
+        "--max-length", "40", "--precision", "bfloat16", "--no-int8", "--weights", "--no-resume", "--force",
+        "--device", "cpu", "--threads", "1", "--seed", "7", "--json")  # fmt: skip
+    for name in ("on_progress", "on_frozen"):
+        assert callable(told.pop(name))
+    assert told == {
+        "source": encoder, "texts": TEXTS, "labels": LABELS, "out": Path("model"), "dev": None, "classes": None,
+        "multilabel": False, "contrastive": False, "train": "top-2", "head": (64, 8), "dropout": 0.2, "epochs": 1.5,
+        "batch_size": 4, "learning_rate": 2e-5, "decay": 0.8, "schedule": "cosine", "gradual_unfreezing": True,
+        "patience": 2, "metric": "macro_f1", "class_weight": "balanced", "max_length": 40, "precision": "bfloat16",
+        "int8": False, "weights": True, "resume": False, "force": True, "device": "cpu", "threads": 1, "seed": 7,
+        "columns": {"text": "text", "label": "label", "separator": ","},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("given", "train"),
+    [
+        (["embeddings", "encoder.layer.0"], ("embeddings", "encoder.layer.0")),
+        (["encoder.layer.1"], ("encoder.layer.1",)),
+        (["head"], "head"),
+    ],
+)
+def test_parts_to_train_are_given_by_name(run, told, given, train, encoder):
+    run("finetune", "train.tsv", "-e", encoder, "-o", "model", *(part for name in given for part in ("--train", name)))
+    assert told["train"] == train
+
+
+def test_few_shot_gives_no_option_that_has_no_say(run, told, encoder):
+    run("finetune", "train.tsv", "-e", encoder, "-o", "model", "--few-shot")
+    assert told["contrastive"] is True
+    assert not {"epochs", "batch_size", "metric", "patience"} & set(told)
+
+
+def test_few_shot_from_the_command_line(run, encoder):
+    out = run("finetune", "train.tsv", "-e", encoder, "-o", "model", "--few-shot", "--dev", "dev.tsv", "--no-int8",
+              "--learning-rate", "0.01", "--threads", "1", "--json")  # fmt: skip
+    assert json.loads(out)["best"]["dev_accuracy"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("rows", "header", "message"),
+    [
+        ([("a", "pos"), ("b", "odd")], "text\tlabel", r"dev\.tsv:3: no text of TRAIN has the label 'odd'\. Correct"),
+        ([("a", "pos"), ("b",)], "text\tlabel", r"dev\.tsv:3: expected 2 fields \(text, label\), got 1\. Each row"),
+        ([("a", "pos")], "text\tmood", r"dev\.tsv.*label"),
+        ([("a", "")], "text\tlabel", r"dev\.tsv: no row has a label in column 'label'\. Check the file"),
+    ],
+)  # fmt: skip
+def test_bad_rows_are_told_by_file_and_line(run, tmp_path, told, rows, header, message, encoder):
+    _table(tmp_path / "dev.tsv", rows, header)
+    with pytest.raises(InputError, match=message):
+        run("finetune", "train.tsv", "--dev", "dev.tsv", "-e", encoder, "-o", "model")
+    assert told == {}
+
+
+def test_a_label_that_a_task_of_several_lacks_is_told_by_file_and_line(run, tmp_path, told, encoder):
+    _table(tmp_path / "two.tsv", [("a", "x", "1"), ("b", "y", "2")], header="text\tmood\ttopic")
+    _table(tmp_path / "dev.tsv", [("a", "x", "2"), ("b", "x", "3")], header="text\tmood\ttopic")
+    with pytest.raises(InputError, match=r"dev\.tsv:3: no text of TRAIN has the label '3'"):
+        run("finetune", "two.tsv", "--dev", "dev.tsv", "-e", encoder, "-o", "m", "--label", "mood", "--label", "topic")
+
+
+def test_a_folder_in_use_is_refused_before_anything_is_read(run, tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine").touch()
+    with pytest.raises(InputError, match="holds other files"):
+        run("finetune", "nowhere.tsv", "-e", "nothing", "-o", "model")
+
+
+def test_standard_input_is_read_for_one_label_only(run, encoder):
+    with pytest.raises(InvalidParameterError, match="several --label need a file"):
+        run("finetune", "-", "-e", encoder, "-o", "model", "--label", "a", "--label", "b")
+
+
+@pytest.mark.parametrize(("missing", "extra"), [("torch", "finetune"), ("transformers", "finetune"), ("onnx", "onnx")])
+def test_a_missing_extra_is_told_with_the_command_that_installs_it(run, monkeypatch, missing, extra, encoder):
+    own = _compat.is_installed
+    for place in (_compat, command):
+        monkeypatch.setattr(place, "is_installed", lambda module: module != missing and own(module))
+    with pytest.raises(MissingExtraError) as told:
+        run("finetune", "train.tsv", "-e", encoder, "-o", "model")
+    assert str(told.value) == (
+        f"Fine-tuning needs {missing}, which is not installed. Install it with: pip install 'tlclassic[{extra}]'"
+    )
+
+
+def test_idle_threads_are_told_not_to_spin_before_torch_is_there(tmp_path):
+    """In a process of its own, which has not loaded torch yet; what the user has set stays."""
+    program = (
+        "import os, sys\n"
+        "import tlclassic.app.finetune as command\n"
+        "def stop(module):\n"
+        "    print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'], os.environ['GOMP_SPINCOUNT'])\n"
+        "    raise SystemExit\n"
+        "command.is_installed = stop\n"
+        "command.finetune('train.tsv', 'enc', 'out')\n"
+    )
+    clean = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
+    for own, said in (({}, "False passive 0\n"), ({"OMP_WAIT_POLICY": "active"}, "False active 0\n")):
+        done = subprocess.run(
+            [sys.executable, "-c", program], env={**clean, **own}, capture_output=True, text=True, check=True
+        )
+        assert done.stdout == said
+
+
+def test_the_program_ends_with_a_sentence_not_a_traceback(tmp_path):
+    _table(tmp_path / "train.tsv", zip(TEXTS, LABELS, strict=True))
+    (tmp_path / "empty").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "tlclassic", "finetune", "train.tsv", "--encoder", "empty", "--out", "model"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: empty: there is no config.json here. Give a folder of transformers\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "train.tsv"]
