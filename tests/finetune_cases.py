@@ -1,4 +1,4 @@
-"""Shared by the tests of fine-tuning: a tiny BERT with torch weights, and texts of two classes that words tell apart."""
+"""Shared by the tests of fine-tuning: a tiny BERT with torch weights, and texts whose words tell two classes apart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import shutil
 from tests.tiny_encoder import make_tiny_encoder
 
 GOOD, BAD = ("good", "great", "fine", "help"), ("bad", "poor", "lost", "late")
-TEXTS = [f"the {word} {noun}" for noun in ("film", "plot", "card", "phone") for pair in zip(GOOD, BAD, strict=True) for word in pair]  # fmt: skip # noqa: E501
+WORDS = [word for pair in zip(GOOD, BAD, strict=True) for word in pair]
+TEXTS = [f"the {word} {noun}" for noun in ("film", "plot", "card", "phone") for word in WORDS]
 LABELS = ["pos", "neg"] * (len(TEXTS) // 2)
 
 

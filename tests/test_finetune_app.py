@@ -97,7 +97,8 @@ def test_columns_of_the_training_file_are_those_of_prediction(run, tmp_path, enc
 
 
 def test_several_labels_make_several_tasks(run, tmp_path, encoder):
-    rows = [(text, label, "" if row < 4 else text.split()[-1]) for row, (text, label) in enumerate(zip(TEXTS, LABELS, strict=True))]  # fmt: skip # noqa: E501
+    topics = ["" if row < 4 else text.split()[-1] for row, text in enumerate(TEXTS)]
+    rows = zip(TEXTS, LABELS, topics, strict=True)
     _table(tmp_path / "two.tsv", rows, header="text\tmood\ttopic")
     out = run("finetune", "two.tsv", "-e", encoder, "-o", "model", "--label", "mood", "--label", "topic",
               "--dev", "two.tsv", *FAST, "--no-int8", "--json")  # fmt: skip

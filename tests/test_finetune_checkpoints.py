@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,7 +19,8 @@ transformers = pytest.importorskip("transformers")
 from tests.tiny_encoder import make_tiny_encoder  # noqa: E402
 from tlclassic.errors import InputError, InvalidParameterError, TlclassicWarning  # noqa: E402
 from tlclassic.finetune import fine_tune  # noqa: E402
-from tlclassic.heads.encoder_heads import read_heads  # noqa: E402
+from tlclassic.finetune.options import FineTuneOptions  # noqa: E402
+from tlclassic.finetune.trainer import train_encoder  # noqa: E402
 
 pytestmark = pytest.mark.finetune
 
@@ -25,15 +28,35 @@ TEXTS = ["good film", "bad plot", "fine story", "dull scene"] * 8
 LABELS = ["pos", "neg", "pos", "neg"] * 8
 SETTINGS = {"train": "all", "epochs": 4, "batch_size": 4, "threads": 1, "int8": False, "weights": True}
 
+#: What the runs differ in, where they are killed (at a step, or while they write their result), and the steps kept.
+KILLED = {
+    "all": ({}, 14, 13),
+    "kept states": ({"train": "top-1", "averaging": 0.9}, 14, 13),
+    "frozen layers run": ({"train": "top-1", "frozen_bytes": 0}, 14, 13),
+    "head": ({"train": "head", "head": [8]}, 32, 31),
+    "writing": ({"train": "top-1"}, "result", 32),
+}
+
+#: Every run is a process of its own, forked from one that has loaded torch already, which takes seconds.
 RUN = """
-import os, signal, sys
-from tlclassic.finetune import fine_tune
+import json, os, pathlib, signal, sys
+from tlclassic.finetune import fine_tune, result
 texts, labels = ["good film", "bad plot", "fine story", "dull scene"] * 8, ["pos", "neg", "pos", "neg"] * 8
-def kill(done, total):
-    if done == 14:
-        os.kill(os.getpid(), signal.SIGKILL)
-fine_tune(sys.argv[1], texts, labels, sys.argv[2], train="all", epochs=4, batch_size=4, threads=1, int8=False,
-          weights=True, checkpoint_seconds=0, on_progress=kill)
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+def run(out, at, settings):
+    if at == "result":
+        result._parity = kill
+    fine_tune(sys.argv[1], texts, labels, out, **settings, checkpoint_seconds=0,
+              on_progress=lambda done, total: done == at and kill())
+for name, (at, settings) in json.loads(sys.argv[3]).items():
+    child = os.fork()
+    if child == 0:
+        try:
+            run(pathlib.Path(sys.argv[2], name, "broken"), at, settings)
+        finally:
+            os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
 
 
@@ -62,23 +85,60 @@ def _weights(folder):
     return load_file(folder / "model.safetensors")
 
 
-def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(source, tmp_path):
-    whole = fine_tune(source, TEXTS, LABELS, tmp_path / "whole", **SETTINGS)
-    broken = tmp_path / "broken"
-    command = [sys.executable, "-c", RUN, str(source), str(broken)]
-    ended = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, check=False)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr.decode()
-    assert not broken.exists()
-    again = fine_tune(source, TEXTS, LABELS, broken, **SETTINGS)
-    assert again.resumed == 13
-    assert whole.resumed is None
+@pytest.fixture(scope="module")
+def killed(source, tmp_path_factory):
+    """A folder for each of ``KILLED``, in which a run was killed; all its other files went to ``temporary``."""
+    base = tmp_path_factory.mktemp("killed")
+    (base / "temporary").mkdir()
+    runs = {name: (at, {**SETTINGS, **more}) for name, (more, at, _) in KILLED.items()}
+    ended = subprocess.run(
+        [sys.executable, "-c", RUN, str(source), str(base), json.dumps(runs)],
+        cwd=Path(__file__).parents[1], env={**os.environ, "TMPDIR": str(base / "temporary")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.stdout.split() == [str(-signal.SIGKILL)] * len(KILLED), ended.stderr
+    return base
+
+
+@pytest.mark.parametrize("name", KILLED)
+def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(source, killed, tmp_path, name):
+    more, _, resumed = KILLED[name]
+    settings = {**SETTINGS, **more}
+    broken = killed / name / "broken"
+    left = {path.name for path in broken.parent.iterdir()}
+    assert {re.sub(r"\w{8}(?=\.partial)", "", own) for own in left} == {".broken.checkpoint", ".broken..partial"}
+    (broken.parent / "..broken.checkpoint.0123456789ab.tmp").write_bytes(b"killed while it wrote a state")
+    again = fine_tune(source, TEXTS, LABELS, broken, **settings)
+    assert os.listdir(broken.parent) == ["broken"]
+    whole = fine_tune(source, TEXTS, LABELS, tmp_path / "whole", **settings)
+    assert (again.resumed, whole.resumed) == (resumed, None)
+    assert again.history == whole.history
     first, second = _weights(whole.path), _weights(again.path)
     assert sorted(first) == sorted(second)
     for name in first:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
-    heads = [read_heads(path / "heads.tlc")["label"].layers for path in (whole.path, again.path)]
-    np.testing.assert_array_equal(heads[0][0][0], heads[1][0][0])
-    assert sorted(os.listdir(tmp_path)) == ["broken", "whole"]
+    assert (whole.path / "heads.tlc").read_bytes() == (again.path / "heads.tlc").read_bytes()
+
+
+def test_killed_runs_leave_nothing_among_temporary_files(killed):
+    assert list((killed / "temporary").iterdir()) == []
+
+
+def test_kept_states_leave_no_file_when_the_run_is_killed(source, tmp_path, monkeypatch):
+    """They are there while the run goes on, in a file that no folder lists."""
+    from tlclassic.finetune import loop
+
+    seen = []
+    own = loop.Trainer._step
+
+    def watched(trainer, rows):
+        seen.append((type(trainer.inputs).__name__, os.listdir(tmp_path)))
+        return own(trainer, rows)
+
+    monkeypatch.setattr(loop.Trainer, "_step", watched)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    train_encoder(source, TEXTS, LABELS, FineTuneOptions(train="top-1", epochs=0.1, threads=1))
+    assert seen == [("StateInputs", [])]
 
 
 def test_a_state_of_other_data_or_a_broken_one_is_passed_over(source, tmp_path):

@@ -120,14 +120,14 @@ def test_a_result_with_its_weights_is_fine_tuned_further(made, tmp_path):
     assert "model.safetensors" not in files_below(again.path)
 
 
-# -- what is checked -----------------------------------------------------------------------------------------------------
+# -- what is checked ---------------------------------------------------------------------------------------------------
 
 
 def test_a_graph_that_is_not_torchs_model_is_refused(folder, tmp_path, monkeypatch):
     own = result._onnx_logits
 
     def shifted(*args):
-        return {name: value + [0.0, 0.01] for name, value in own(*args).items()}
+        return {name: value + np.array([0.0, 0.01]) for name, value in own(*args).items()}
 
     monkeypatch.setattr(result, "_onnx_logits", shifted)
     with pytest.raises(EncoderFormatError, match=r"logits differ from torch's by up to 0\.01"):
@@ -175,7 +175,7 @@ def test_int8_is_preferred_only_where_it_is_faster_and_as_good(
     assert said["prefer"] == ("onnx/model_qint8.onnx" if preferred else "onnx/model.onnx")
 
 
-# -- what it replaces ----------------------------------------------------------------------------------------------------
+# -- what it replaces --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("names", [["mine.txt"], ["heads.tlc"], ["training.json", "onnx/model.onnx"]])
@@ -257,7 +257,7 @@ def test_a_place_that_cannot_be_written_is_told_before_training(folder, tmp_path
     assert steps == []
 
 
-# -- folders of many kinds -----------------------------------------------------------------------------------------------
+# -- folders of many kinds ---------------------------------------------------------------------------------------------
 
 
 def _copy(folder, to):
