@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 from typer.testing import CliRunner
 
 torch = pytest.importorskip("torch")
@@ -203,6 +205,15 @@ def test_a_missing_extra_is_told_with_the_command_that_installs_it(run, monkeypa
     assert str(told.value) == (
         f"Fine-tuning needs {missing}, which is not installed. Install it with: pip install 'tlclassic[{extra}]'"
     )
+
+
+def test_every_option_that_the_page_names_is_there():
+    page = (Path(__file__).parents[1] / "docs" / "finetune.md").read_text("utf-8")
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", page))
+    assert len(named) > 20
+    command = get_command(build(("finetune",))).commands["finetune"]
+    there = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}
+    assert named - there == set()
 
 
 def test_idle_threads_are_told_not_to_spin_before_torch_is_there(tmp_path):

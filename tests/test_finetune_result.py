@@ -345,6 +345,23 @@ def test_training_and_prediction_cut_long_texts_alike(folder, tmp_path):
         assert tlclassic.load(made.path).encoder.describe()["max_length"] == length
 
 
+def test_positions_that_begin_behind_the_padding_are_enough_for_the_longest_text(folder, tmp_path):
+    """RoBERTa counts positions from the padding token's number on, so that 30 serve 28 tokens."""
+    source = _copy(folder, tmp_path / "roberta")
+    (source / "sentence_bert_config.json").unlink()
+    bert = transformers.AutoConfig.from_pretrained(source)
+    config = transformers.RobertaConfig(
+        vocab_size=bert.vocab_size, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        max_position_embeddings=30, pad_token_id=1, type_vocab_size=1,
+    )  # fmt: skip
+    transformers.RobertaModel(config).save_pretrained(source)
+    made = fine_tune(source, [f"{text} {'film ' * 50}" for text in TEXTS], LABELS, tmp_path / "out", **FAST)
+    assert made.parity["max_difference"] < 1e-4
+    assert tlclassic.load(made.path).encoder.describe()["max_length"] == 28
+    with pytest.raises(InvalidParameterError, match="max_length must be at most 28"):
+        fine_tune(source, TEXTS, LABELS, tmp_path / "two", max_length=29, **HEAD)
+
+
 def test_more_tokens_than_positions_are_refused(folder, tmp_path):
     with pytest.raises(InvalidParameterError, match="max_length must be at most 64, the positions of this encoder"):
         fine_tune(folder, TEXTS, LABELS, tmp_path / "out", max_length=65, **HEAD)

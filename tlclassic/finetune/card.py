@@ -58,7 +58,7 @@ def training_card(facts: dict[str, Any]) -> str:
         "",
         "## Limits",
         "",
-        "Dev chose the state that was kept, so its figures flatter; measure on texts that nothing was chosen by.",
+        "Where dev chose the state that was kept, its figures flatter; measure on texts that nothing was chosen by.",
         "It knows the classes above and no other, and the language and kind of its training texts; whatever the base",
         "learned wrongly, it may repeat.",
         "",
