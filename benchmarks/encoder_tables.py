@@ -68,7 +68,7 @@ def encoder_training() -> str:
                 row.get("dev_accuracy"),
                 row["test_accuracy"],
                 row.get("test_accuracy_int8"),
-                f"{row['cpu_seconds']:,.0f} s" if "cpu_seconds" in row else None,
+                f"{row['cpu_seconds']:,.0f} s" if "cpu_seconds" in row and "resumed_at_step" not in row else None,
                 settings,
             ]
         )

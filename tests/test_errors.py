@@ -27,7 +27,7 @@ def _drawn_tree():
 
 def test_the_drawn_tree_is_the_tree():
     drawn = list(_drawn_tree())
-    assert len(drawn) == 14
+    assert len(drawn) == 15
     assert sorted(name for name, _, _ in drawn) == errors.__all__
     for name, parent, builtin in drawn:
         bases = {base.__name__ for base in getattr(errors, name).__bases__}

@@ -6,7 +6,8 @@
     ├── InvalidParameterError (ValueError)   a parameter outside its domain
     ├── InputError (ValueError)              a user's file or text that cannot be read; names file and line
     │   ├── VectorFormatError                word-vector files
-    │   └── DataFormatError                  files of texts and labels
+    │   ├── DataFormatError                  files of texts and labels
+    │   └── EncoderFormatError               folders of transformer encoders
     ├── ArtifactError (ValueError)           a saved tlclassic file that cannot be opened
     │   ├── ForeignArtifactError             not a tlclassic file, or one of another kind
     │   ├── ArtifactVersionError             written by a newer format
