@@ -333,6 +333,7 @@ def test_parquet_invalid_utf8(tmp_path):
         (b"\xef\xbb\xbfid\ttext\n1\tone\n", ["one"]),
         (gzip.compress(b"id\ttext\n1\tone\n"), ["one"]),
     ],
+    ids=["tsv", "csv", "jsonl", "byte order mark", "gzip"],  # a gzip header holds the time: no name of a test
 )
 def test_standard_input_is_told_by_content(stdin, content, expected):
     stdin(content)
