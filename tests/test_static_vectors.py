@@ -12,7 +12,7 @@ import pytest
 from tlclassic import WordVectors
 from tlclassic.distillation import StaticOptions, static_vectors
 from tlclassic.distillation.regression import MeanRegression, mean_matrix, principal_axes
-from tlclassic.distillation.teacher import Teacher
+from tlclassic.distillation.sentence_vectors import SentenceVectors
 from tlclassic.distillation.vocabulary import corpus_words, encoder_pieces, read_tokenizer_json, whole_words
 from tlclassic.errors import InputError, InvalidParameterError
 
@@ -218,7 +218,7 @@ def test_a_tokenizer_that_is_none(tmp_path):
 
 
 def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("tlclassic.distillation.teacher.BATCH", 100)
+    monkeypatch.setattr("tlclassic.distillation.sentence_vectors.BATCH", 100)
     corpus = make_corpus(350)
     whole = static_vectors(SumEncoder(), corpus, options=StaticOptions(dim=4))
 
@@ -238,18 +238,18 @@ def test_a_stopped_run_goes_on(tmp_path, monkeypatch):
 
 
 def test_a_work_folder_of_other_texts(tmp_path, monkeypatch):
-    monkeypatch.setattr("tlclassic.distillation.teacher.BATCH", 100)
-    list(Teacher(SumEncoder(), tmp_path).batches(make_corpus(200), 200))
+    monkeypatch.setattr("tlclassic.distillation.sentence_vectors.BATCH", 100)
+    list(SentenceVectors(SumEncoder(), tmp_path).batches(make_corpus(200), 200))
     with pytest.raises(InputError, match="holds the vectors of other texts"):
-        list(Teacher(SumEncoder(), tmp_path).batches(make_corpus(200, seed=9), 200))
+        list(SentenceVectors(SumEncoder(), tmp_path).batches(make_corpus(200, seed=9), 200))
     with pytest.raises(InputError, match="holds the vectors of other texts"):
-        list(Teacher(SumEncoder(), tmp_path).batches(make_corpus(200)[:150], 150))
+        list(SentenceVectors(SumEncoder(), tmp_path).batches(make_corpus(200)[:150], 150))
     (tmp_path / "teacher.f16").write_bytes(b"")
     with pytest.raises(InputError, match="lacks vectors"):
-        list(Teacher(SumEncoder(), tmp_path).batches(make_corpus(200), 200))
+        list(SentenceVectors(SumEncoder(), tmp_path).batches(make_corpus(200), 200))
     (tmp_path / "teacher.json").write_text("[]")
     with pytest.raises(InputError, match=r"is not a teacher\.json"):
-        list(Teacher(SumEncoder(), tmp_path).batches(make_corpus(200), 200))
+        list(SentenceVectors(SumEncoder(), tmp_path).batches(make_corpus(200), 200))
 
 
 def test_the_page_and_the_docstrings():

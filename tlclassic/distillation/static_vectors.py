@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tlclassic._validate import check_choice, check_integer, check_number
 from tlclassic.distillation.regression import MeanRegression, principal_axes
-from tlclassic.distillation.teacher import Teacher, slices
+from tlclassic.distillation.sentence_vectors import SentenceVectors, slices
 from tlclassic.distillation.vocabulary import Vocabulary, corpus_words, encoder_pieces, whole_words
 from tlclassic.errors import InvalidParameterError
 from tlclassic.vectors import WordVectors
@@ -183,7 +183,7 @@ def _regression(
     index = WordVectors.from_arrays(vocabulary.words, np.zeros((len(vocabulary.words), 1), dtype=np.float32)).index
     regression = None
     with _folder(work) as folder:
-        batches = Teacher(encoder, folder).batches(
+        batches = SentenceVectors(encoder, folder).batches(
             corpus, n_texts, lambda done, total: report("encoding texts", done, total)
         )
         for texts, vectors in batches:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tlclassic.errors import InputError
 from tlclassic.storage import atomic_write
 
-__all__ = ["BATCH", "Teacher", "slices"]
+__all__ = ["BATCH", "SentenceVectors", "slices"]
 
 #: Texts that are encoded at a time.
 BATCH = 4096
@@ -25,7 +25,7 @@ _TABLE, _STATE = "teacher.f16", "teacher.json"
 Progress = Callable[[int, int | None], object]
 
 
-class Teacher:
+class SentenceVectors:
     """Sentence vectors of a corpus in a folder: ``teacher.f16``, a plain float16 table, and ``teacher.json``.
 
     Parameters
