@@ -17,7 +17,7 @@ from typing import Any
 from tlclassic.data.rows import BlankLines, Row, Wanted, find_columns
 from tlclassic.data.source import Line, Source
 
-__all__ = ["delimited_rows", "split_quoted"]
+__all__ = ["delimited_rows", "header_of", "split_quoted"]
 
 Record = tuple[int, list[str]]
 
@@ -52,6 +52,12 @@ def delimited_rows(source: Source, wanted: Wanted, *, delimiter: str, quoted: bo
         else:
             raise _wrong_count(source, line, fields, header, quoted=quoted)
     blank.report()
+
+
+def header_of(source: Source, *, delimiter: str, quoted: bool) -> list[str]:
+    """The names in the first record."""
+    records = _quoted_records(source, delimiter) if quoted else _plain_records(source, delimiter)
+    return next(records, (1, [""]))[1]
 
 
 def _picker(places: list[int | None]) -> Callable[[list[str]], Sequence[Any]]:

@@ -9,7 +9,7 @@ from typing import Any
 from tlclassic.data.rows import BlankLines, Row, Wanted, unknown_column
 from tlclassic.data.source import Source
 
-__all__ = ["jsonl_rows"]
+__all__ = ["first_object", "jsonl_rows"]
 
 _REMEDY = "Each line must be one JSON object"
 
@@ -40,6 +40,13 @@ def jsonl_rows(source: Source, wanted: Wanted) -> Iterator[Row]:
     if item and unseen:
         raise unknown_column(source, unseen.pop(), list(item), line=None, what="key")
     blank.report()
+
+
+def first_object(source: Source) -> dict[str, Any]:
+    """The object of the first line that is not blank; empty where there is none."""
+    lines = ((line, text) for line, text, _ in source.lines() if text.strip(" \t\r"))
+    first = next(lines, None)
+    return {} if first is None else _parse(source, *first)
 
 
 def _parse(source: Source, line: int, text: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from tlclassic._compat import require
 from tlclassic.data.rows import Row, Wanted, find_columns
 from tlclassic.data.source import Source
 
-__all__ = ["parquet_rows"]
+__all__ = ["parquet_columns", "parquet_rows"]
 
 _BUFFER = 1 << 20
 
@@ -38,6 +38,19 @@ def parquet_rows(source: Source, wanted: Wanted, *, batch_size: int) -> Iterator
                 for items in zip(*values, strict=True):
                     row += 1
                     yield row, list(items)
+
+
+def parquet_columns(source: Source) -> dict[str, Any]:
+    """The columns: each with an empty list where it holds lists, its fields where it holds structs, else None."""
+    with contextlib.ExitStack() as stack:
+        schema = _open(source, stack).schema_arrow
+        types = require("pyarrow.types", purpose="Reading Parquet")
+        found: dict[str, Any] = {}
+        for field in schema:
+            is_list = types.is_list(field.type) or types.is_large_list(field.type)
+            fields = dict.fromkeys(part.name for part in field.type) if types.is_struct(field.type) else None
+            found[field.name] = [] if is_list else fields
+        return found
 
 
 def _open(source: Source, stack: contextlib.ExitStack) -> Any:
