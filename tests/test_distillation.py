@@ -1,0 +1,244 @@
+"""Distilling: what is learnt, chosen and compiled, on a teacher that can be computed by hand."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tlclassic.distillation import distill, open_teacher
+from tlclassic.distillation.material import gather, make_texts
+from tlclassic.distillation.recipes import EFFORTS, first_recipes
+from tlclassic.distillation.searching import LABELLED, MADE, TRANSFER, Pool
+from tlclassic.errors import InvalidParameterError
+
+WORDS = {"fine": 1.0, "great": 2.0, "lovely": 1.5, "dull": -1.0, "awful": -2.0, "poor": -1.5}
+FILLERS = ("film", "plot", "cast", "score", "camera", "script", "scene", "ending")
+
+
+def teach(texts):
+    z = np.array([sum(WORDS.get(word, 0.0) for word in text.split()) for text in texts])
+    positive = 1.0 / (1.0 + np.exp(-2.0 * z))
+    return np.column_stack([1.0 - positive, positive])
+
+
+TEACHER = open_teacher(teach, classes=["neg", "pos"], digest="by hand")
+
+
+def reviews(n, seed=0):
+    random = np.random.default_rng(seed)
+    words = [*WORDS, *FILLERS]
+    return [" ".join(random.choice(words, size=random.integers(3, 8))) for _ in range(n)]
+
+
+def labels_of(texts):
+    return np.array(["neg", "pos"])[teach(texts).argmax(axis=1)].tolist()
+
+
+def agreement(model, texts):
+    return float(np.mean(model.predict(texts) == np.array(labels_of(texts))))
+
+
+def test_a_student_learns_from_texts_without_labels():
+    texts = reviews(600)
+    result = distill(TEACHER, texts, effort="small")
+    assert agreement(result.compiled, reviews(400, seed=1)) > 0.95
+    assert result.pool.counts()["labelled"] == 0
+    assert result.teacher_score == 1.0  # judged by its own answers
+    assert "judged by the teacher" in " ".join(result.notes)
+
+
+def test_labelled_texts_alone_are_enough_and_some_are_held_out():
+    texts = list(dict.fromkeys(reviews(300)))
+    result = distill(TEACHER, labelled=(texts, labels_of(texts)), effort="small", augmentation=[])
+    counts = result.pool.counts()
+    assert counts["dev"] == len(texts) // 10
+    assert counts["labelled"] == len(texts) - counts["dev"]
+    assert counts["transfer"] == counts["made"] == 0
+    assert set(result.pool.dev_texts).isdisjoint(result.pool.texts)
+    assert agreement(result.compiled, reviews(400, seed=1)) > 0.85
+
+
+def test_few_labels_are_outdone_by_a_teacher():
+    labelled = reviews(12, seed=3)
+    dev = reviews(200, seed=4)
+    result = distill(
+        TEACHER,
+        reviews(800, seed=5),
+        labelled=(labelled, labels_of(labelled)),
+        dev=(dev, labels_of(dev)),
+        effort="small",
+    )
+    test = reviews(500, seed=6)
+    assert agreement(result.compiled, test) > agreement(result.undistilled(), test) + 0.05
+
+
+def test_the_compiled_student_is_the_student_and_keeps_where_it_came_from(tmp_path):
+    import tlclassic
+
+    result = distill(TEACHER, reviews(500), effort="small", dtype="float32", provenance={"who": "test"})
+    texts = reviews(50, seed=1)
+    np.testing.assert_allclose(result.compiled.predict_proba(texts), result.student.predict_proba(texts), atol=1e-5)
+    result.compiled.save(tmp_path / "student.tlc")
+    provenance = tlclassic.load(tmp_path / "student.tlc").metadata["provenance"]
+    assert provenance["who"] == "test"
+    assert provenance["teacher"] == {"name": "teach", "digest": "by hand"}
+    assert provenance["search"]["score"] == result.best.score
+
+
+def test_the_same_seed_gives_the_same_student_and_another_one_does_not():
+    texts = reviews(700)
+    proba = [
+        distill(TEACHER, texts, effort="small", random_state=seed).compiled.predict_proba(texts[:50])
+        for seed in (0, 0, 1)
+    ]
+    np.testing.assert_array_equal(proba[0], proba[1])
+    assert not np.array_equal(proba[0], proba[2])
+
+
+def test_everything_reported_is_json():
+    result = distill(TEACHER, reviews(300), effort="small")
+    shown = json.loads(json.dumps(result.as_dict(), allow_nan=False))
+    assert shown["n_trials"] == len(shown["trials"]) == len(result.trials)
+    assert shown["texts"] == result.pool.counts()
+    assert shown["best"]["recipe"]["word_ngrams"] == [1, 2] or shown["best"]["recipe"]["word_ngrams"] == [1, 3]
+
+
+def test_the_best_trial_is_the_best_on_dev():
+    dev = reviews(150, seed=9)
+    result = distill(TEACHER, reviews(400), dev=(dev, labels_of(dev)), effort="small")
+    assert result.best.key == max(trial.key for trial in result.trials)
+    assert len({trial.score for trial in result.trials}) > 1 or len({t.log_loss for t in result.trials}) > 1
+
+
+def test_size_curve_grows_and_a_limit_holds(tmp_path):
+    result = distill(TEACHER, reviews(600), effort="small", max_size="300kB")
+    result.compiled.save(tmp_path / "student.tlc")
+    assert (tmp_path / "student.tlc").stat().st_size <= 300_000
+    curve = result.size_curve([100_000, 200_000, 400_000])
+    assert [row["bytes"] for row in curve] == sorted(row["bytes"] for row in curve)
+    assert all(row["bytes"] <= row["max_size"] for row in curve)
+
+
+def test_several_labels_a_text():
+    def several(texts):
+        return np.column_stack([[0.9 if word in text else 0.05 for text in texts] for word in ("film", "plot", "cast")])
+
+    teacher = open_teacher(several, classes=["film", "plot", "cast"], multilabel=True)
+    texts = reviews(600)
+    truth = [[name for name in teacher.classes if name in text] for text in texts]
+    dev = reviews(150, seed=2)
+    result = distill(
+        teacher,
+        labelled=(texts, truth),
+        dev=(dev, [[name for name in teacher.classes if name in text] for text in dev]),
+        effort="small",
+    )
+    assert result.metric == "macro_f1"
+    test = reviews(200, seed=3)
+    wanted = several(test) > 0.5
+    assert float((result.compiled.predict(test) == wanted).mean()) > 0.97
+
+
+def test_word_vectors_can_stand_beside_the_ngrams():
+    result = distill(
+        TEACHER, reviews(400), student="ngrams+vectors", effort="small", fixed={"C": 1.0, "hard_weight": 0.0}
+    )
+    assert any(trial.recipe.features.vectors_weight == 0.5 for trial in result.trials)
+    assert {trial.recipe.C for trial in result.trials} == {1.0}
+
+
+# -- what it learns from ---------------------------------------------------------------------------------------------
+
+
+def test_nothing_of_dev_is_learnt_from():
+    dev = reviews(50, seed=1)
+    labelled = [*dev[:10], *reviews(50, seed=2)]
+    material = gather(
+        TEACHER, [*dev, *reviews(50, seed=3)], (labelled, labels_of(labelled)), (dev, labels_of(dev)), 1000, 0
+    )
+    assert set(material.labelled).isdisjoint(dev)
+    assert set(material.transfer).isdisjoint(dev)
+    assert len(material.hard) == len(material.labelled)
+    assert "10 labelled texts are also in dev" in " ".join(material.notes)
+
+
+def test_no_more_texts_than_the_effort_allows_and_none_twice():
+    texts = [f"text {i}" for i in range(100)]
+    material = gather(TEACHER, [*texts, *texts, " "], None, (["a text"], ["pos"]), 30, 0)
+    assert len(material.transfer) == len(set(material.transfer)) == 30
+    assert "30 of 100" in material.notes[-1]
+
+
+def test_texts_are_made_where_there_are_few_only():
+    material = gather(TEACHER, reviews(100), None, (["a text"], ["pos"]), 1000, 0)
+    made = make_texts(material, 150, None, None, 0)
+    assert 0 < len(made) <= 150 - len(material.transfer)
+    assert set(made).isdisjoint([*material.transfer, *material.dev])
+    assert make_texts(material, 50, None, None, 0) == []
+    assert make_texts(material, 150, [], None, 0) == []
+
+
+def test_targets_and_weights_of_a_recipe():
+    pool = Pool(
+        texts=["a", "b", "c"],
+        P=np.array([[0.64, 0.36], [0.64, 0.36], [0.64, 0.36]], dtype=np.float32),
+        kind=np.array([LABELLED, TRANSFER, MADE], dtype=np.int8),
+        hard=np.array([[0.0, 1.0]]),
+        dev_texts=["d"],
+        dev=np.array([[1.0, 0.0]]),
+        classes=np.array(["x", "y"]),
+        multilabel=False,
+    )
+    recipe = first_recipes("small", multilabel=False, vectors=False, bits=10)[0]
+    from dataclasses import replace
+
+    recipe = replace(recipe, temperature=2.0, hard_weight=0.5, transfer_weight=0.3, made_weight=0.1)
+    P, weights = pool.objective(recipe, np.arange(3))
+    # sqrt(0.64) : sqrt(0.36) = 4 : 3
+    np.testing.assert_allclose(P, [[2 / 7, 5 / 7], [4 / 7, 3 / 7], [4 / 7, 3 / 7]], rtol=1e-5)
+    np.testing.assert_allclose(weights, [1.0, 0.3, 0.1])
+
+
+def test_samples_have_every_kind():
+    kind = np.repeat(np.array([LABELLED, TRANSFER], dtype=np.int8), [100, 900])
+    texts = [str(i) for i in range(1000)]
+    pool = Pool(
+        texts, np.full((1000, 2), 0.5, np.float32), kind, np.zeros((100, 2)), ["d"], np.eye(2)[:1], np.arange(2), False
+    )
+    rows = pool.sample(200, 0)
+    assert len(rows) == 200
+    assert np.all(np.diff(rows) > 0)
+    assert (kind[rows] == LABELLED).sum() == 100
+    assert len(pool.sample(5000, 0)) == 1000
+
+
+def test_efforts_grow():
+    small, medium, large = (EFFORTS[name] for name in ("small", "medium", "large"))
+    assert small.transfer < medium.transfer < large.transfer
+    assert len(small.stages) < len(medium.stages) < len(large.stages)
+
+
+# -- errors ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "texts or labelled must hold something to learn from"),
+        ({"texts": ["a", "b"], "effort": "huge"}, "effort must be one of"),
+        ({"texts": ["a", "b"], "augmentation": ["magic"]}, "augmentation must be one of"),
+        ({"texts": ["a", "b"], "augmentation": "drop_tokens"}, "augmentation must be a list of names"),
+        ({"texts": ["a", "b"], "fixed": {"size": 1}}, "fixed must be one of"),
+        ({"texts": ["a", "b"], "metric": "rouge"}, "metric must be one of"),
+        ({"labelled": (["a"], ["neg", "pos"])}, "labelled must have as many labels as texts; got 2 and 1"),
+        ({"labelled": (["a", "b"], ["neg", "meh"])}, "row 1 has 'meh'"),
+        ({"texts": ["a"], "dev": ([], [])}, "dev must have at least one text"),
+        ({"texts": ["a"], "dev": (["a"], ["neg"])}, "something that is not in dev"),
+        ({"texts": ["a", 3]}, "3"),
+    ],
+)
+def test_bad_input_is_refused_by_name(options, message):
+    with pytest.raises(InvalidParameterError, match=message):
+        distill(TEACHER, **options)

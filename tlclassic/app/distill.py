@@ -1,0 +1,263 @@
+"""``tlclassic distill``."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tlclassic.app.console import check_out, note, print_json, progress_bar
+from tlclassic.app.options import FormatOption, JsonOption, QuotedOption, StoresOption
+from tlclassic.app.train import Metric, _digest, _load_dev, _reading, _say_unlabelled
+from tlclassic.errors import InputError, InvalidParameterError
+
+if TYPE_CHECKING:
+    from tlclassic.distillation import Distilled
+
+
+class EffortChoice(StrEnum):
+    """How much is spent on a student."""
+
+    small = "small"
+    medium = "medium"
+    large = "large"
+
+
+class StudentChoice(StrEnum):
+    """Kinds of student."""
+
+    ngrams = "ngrams"
+    ngrams_vectors = "ngrams+vectors"
+
+
+def distill(
+    teacher: Annotated[
+        list[str],
+        typer.Argument(
+            help="A model's file or folder, or the URL of one that answers /predict; several are averaged.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Where the compiled student goes; an existing file is replaced.")
+    ],
+    texts: Annotated[
+        list[Path] | None,
+        typer.Option("--texts", help="Texts without labels; may be given more than once.", show_default=False),
+    ] = None,
+    train: Annotated[
+        Path | None, typer.Option(help="Labelled texts, to be mixed in and learnt from.", show_default=False)
+    ] = None,
+    dev: Annotated[
+        Path | None,
+        typer.Option(help="Labelled texts to choose by. Left out: a part of the others.", show_default=False),
+    ] = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(help="Labelled texts that --report compares teacher and student on.", show_default=False),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="Where the fidelity report goes: .html, .md or .json by its name. Needs --test.", show_default=False
+        ),
+    ] = None,
+    effort: Annotated[EffortChoice, typer.Option(help="How much is tried.")] = EffortChoice.medium,
+    student: Annotated[
+        StudentChoice, typer.Option(help="Of n-grams alone, or with word vectors beside them.")
+    ] = StudentChoice.ngrams,
+    max_size: Annotated[
+        str | None, typer.Option(help="Of the compiled student, such as 2MB or 500kB.", show_default=False)
+    ] = None,
+    metric: Annotated[
+        Metric | None,
+        typer.Option(
+            help="What the choice is for; accuracy, for multi-label macro_f1, when left out.", show_default=False
+        ),
+    ] = None,
+    augment: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--augment",
+            help="How texts are made where there are few; may be given more than once, none for not at all.",
+            show_default=False,
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Of the teacher; chosen on dev when left out.", min=0.0, show_default=False)
+    ] = None,
+    hard_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="Share of the true labels, 0 to 1; chosen on dev when left out.", min=0.0, max=1.0, show_default=False
+        ),
+    ] = None,
+    transfer_weight: Annotated[
+        float | None,
+        typer.Option(
+            help="Of a text without a label beside a labelled one; chosen on dev when left out.",
+            min=0.0,
+            show_default=False,
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the teacher's answers, written as they come: a killed run goes on there.",
+            show_default=False,
+        ),
+    ] = None,
+    text: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
+    label: Annotated[str, typer.Option(help="Column of the labels.")] = "label",
+    separator: Annotated[str, typer.Option(help="Between the labels of a multi-label TSV or CSV field.")] = ",",
+    threads: Annotated[
+        int | None, typer.Option(help="Of the solver; all CPUs when left out.", min=1, show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of samples and made texts.", min=0, max=2**32 - 1)] = 0,
+    vectors: StoresOption = None,
+    input_format: FormatOption = None,
+    quoted: QuotedOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Distil a model into a small linear one, by its probabilities of texts without labels.
+
+    Example: tlclassic distill tuned --texts reviews.txt --train train.tsv --dev dev.tsv --out small.tlc
+    """
+    from tlclassic.distillation import EFFORTS, distill, open_teacher, read_transfer
+
+    _check_paths(out, report, test, [train, dev, test, *(texts or [])], texts, train)
+    asked = open_teacher(
+        [_opened(name, vectors) for name in teacher] if len(teacher) > 1 else _opened(teacher[0], vectors)
+    )
+    reading = {**_reading(text, label, asked.multilabel, separator, input_format, quoted)}
+    labelled = None if train is None else _labelled(train, reading, asked)
+    chosen = None if dev is None else _labelled(dev, reading, asked)
+    fixed = {"temperature": temperature, "hard_weight": hard_weight, "transfer_weight": transfer_weight}
+    transfer = (
+        read_transfer(texts, max_texts=2 * EFFORTS[str(effort)].transfer, random_state=seed, text=text) if texts else []
+    )
+    with progress_bar("distilling") as advance:
+        result = distill(
+            asked,
+            transfer,
+            labelled=labelled,
+            dev=chosen,
+            student=str(student),
+            effort=str(effort),
+            max_size=max_size,
+            metric=None if metric is None else str(metric),
+            augmentation=None if augment is None else [] if augment == ["none"] else augment,
+            fixed={name: value for name, value in fixed.items() if value is not None},
+            cache=cache,
+            threads=threads,
+            random_state=seed,
+            on_progress=lambda stage, done, total: advance(done, total),
+            provenance={
+                "task": {"text": text, "label": label, "separator": separator},
+                "sha256": {str(path): _digest(path) for path in (train, *(texts or [])) if path is not None},
+            },
+        )
+    result.compiled.save(out)
+    found = {**result.as_dict(), "model": str(out), "bytes": out.stat().st_size, "size_curve": result.size_curve()}
+    if test is not None:
+        found["test"] = _compared(result, asked, _labelled(test, reading, asked), report, out)
+    for remark in result.notes:
+        note(f"note: {remark}")
+    print_json(found) if json else _print(found)
+
+
+def _check_paths(
+    out: Path, report: Path | None, test: Path | None, inputs: list[Path | None], texts: Any, train: Path | None
+) -> None:
+    """Before any work."""
+    if not texts and train is None:
+        raise InvalidParameterError("there is nothing to learn from: give --texts, --train or both.")
+    for path in (out, report):
+        if path is not None:
+            check_out(path, *inputs)
+    if report is not None and report.suffix not in (".html", ".md", ".json"):
+        raise InvalidParameterError(f"--report must end in .html, .md or .json; got {str(report)!r}.")
+    if report is not None and test is None:
+        raise InvalidParameterError(
+            "--report compares teacher and student on texts that neither has seen: give --test."
+        )
+
+
+def _opened(name: str, vectors: list[Path] | None) -> Any:
+    if name.startswith(("http://", "https://")) or not vectors:
+        return name
+    from tlclassic.opening import load
+
+    return load(name, vectors=vectors)
+
+
+def _labelled(path: Path, reading: dict[str, Any], teacher: Any) -> tuple[list[str], list[Any]]:
+    """Texts and labels of a file, labels as the teacher has them."""
+    from tlclassic.app.evaluate import _like_classes
+
+    data = _load_dev(path, reading)
+    _say_unlabelled(path, data)
+    labels = _like_classes(list(data.labels), teacher.classes)
+    known = set(teacher.classes)
+    for place, row in enumerate(labels):
+        strange = set(row if teacher.multilabel else [row]) - known
+        if strange:
+            raise InputError(
+                f"the teacher does not know the label {min(map(str, strange))!r} of text {place + 1}",
+                path=path,
+                remedy="Check --label, or leave those rows out",
+            )
+    return list(data.texts), labels
+
+
+def _compared(
+    result: Distilled, teacher: Any, test: tuple[list[str], list[Any]], report: Path | None, out: Path
+) -> dict[str, Any]:
+    """Teacher and student on the test texts; the report if one is wanted."""
+    from tlclassic.distillation import fidelity, measure_speed
+    from tlclassic.storage import atomic_write
+
+    texts, labels = test
+    found = fidelity(
+        texts,
+        labels,
+        teacher.probabilities(texts),
+        result.compiled,
+        classes=teacher.classes,
+        multilabel=teacher.multilabel,
+        undistilled=result.undistilled(),
+        speed=measure_speed(teacher, result.compiled, texts, path=out),
+    )
+    if report is not None and report.suffix == ".html":
+        found.to_html(report, title=f"{out.name}: student of {teacher.name}")
+    elif report is not None and report.suffix == ".md":
+        found.to_markdown(report)
+    elif report is not None:
+        from json import dumps
+
+        with atomic_write(report) as file:
+            file.write((dumps(found.as_dict(), ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
+    shown = found.as_dict()
+    for name in ("examples", "per_class", "calibration"):
+        shown.pop(name, None)
+    return shown
+
+
+def _print(found: dict[str, Any]) -> None:
+    counts, best = found["texts"], found["best"]
+    print(
+        f"{counts['labelled']:,} labelled texts, {counts['transfer']:,} without labels, {counts['made']:,} made; "
+        f"{counts['dev']:,} to choose by; {found['n_trials']} recipes tried"
+    )
+    print(f"{found['metric']} on dev: teacher {found['teacher']['dev_score']:.4f}, student {best['score']:.4f}")
+    for name, value in best["recipe"].items():
+        print(f"  {name}: {value}")
+    for row in found["size_curve"]:
+        score = row.get("accuracy", row.get("macro_f1"))
+        print(f"  in {row['bytes']:,} bytes: {score:.4f}")
+    if "test" in found:
+        test = found["test"]
+        print(f"test: teacher {test['teacher']['accuracy']:.4f}, student {test['student']['accuracy']:.4f}")
+    print(f"saved {found['model']} ({found['bytes']:,} bytes)")

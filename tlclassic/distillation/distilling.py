@@ -1,0 +1,212 @@
+"""``distill``: what a teacher knows of texts, fitted into a linear student and compiled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tlclassic._compat import available_cpus
+from tlclassic._validate import check_choice, check_integer, check_number
+from tlclassic.distillation.augmentation import METHODS
+from tlclassic.distillation.material import ask, gather, make_texts
+from tlclassic.distillation.recipes import EFFORTS, Recipe, first_recipes
+from tlclassic.distillation.result import Distilled
+from tlclassic.distillation.searching import Search
+from tlclassic.distillation.students import Maker
+from tlclassic.distillation.teachers import ProbabilityTeacher, open_teacher
+from tlclassic.errors import InvalidParameterError
+from tlclassic.folding.sizes import parse_size
+from tlclassic.tuning.scoring import METRICS
+from tlclassic.vectors import WordVectors, load_vectors
+
+__all__ = ["STUDENTS", "distill"]
+
+STUDENTS = ("ngrams", "ngrams+vectors")
+#: Buckets of the n-grams, as a power of two; a small file has fewer.
+BITS, SMALL_BITS, SMALL = 21, 18, 1 << 20
+#: What may be fixed instead of searched.
+_FIXED = ("C", "temperature", "hard_weight", "transfer_weight", "made_weight", "confidence", "prior")
+Progress = Callable[[str, int, int | None], object]
+
+
+def distill(
+    teacher: Any,
+    texts: Sequence[str] | None = None,
+    *,
+    labelled: tuple[Sequence[str], Any] | None = None,
+    dev: tuple[Sequence[str], Any] | None = None,
+    student: str = "ngrams",
+    effort: str = "medium",
+    max_size: int | str | None = None,
+    dtype: str = "int8",
+    metric: str | None = None,
+    augmentation: Sequence[str] | None = None,
+    vectors: WordVectors | str | None = None,
+    fixed: Mapping[str, float] | None = None,
+    cache: Any = None,
+    threads: int | None = None,
+    random_state: int = 0,
+    on_progress: Progress | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Distilled:
+    """Fit a linear student to a teacher's probabilities, and compile it.
+
+    The teacher is asked for the probabilities of all texts; features, strength and objective of the student are chosen
+    on ``dev``; the chosen student is fitted on everything but dev, and compiled into one small file.
+
+    Parameters
+    ----------
+    teacher : model, path, URL, callable or ProbabilityTeacher, or a list of those
+        As for :func:`tlclassic.distillation.open_teacher`.
+    texts : sequence of str, optional
+        Texts without labels, of the kind that the student is to be used on; the more, the better.
+    labelled : (texts, labels), optional
+        Their labels are mixed into the teacher's probabilities. For a multi-label teacher lists of labels.
+    dev : (texts, labels), optional
+        To choose by, never trained on. By default a tenth of the labelled texts; without any, of the others, judged by
+        the teacher's own answers.
+    student : {"ngrams", "ngrams+vectors"}
+        Hashed n-grams of words and letters; and word vectors beside them, in the same artefact.
+    effort : {"small", "medium", "large"}
+        How many texts are used and how many recipes are compared; see docs/distillation.md.
+    max_size : int or str, optional
+        Of the compiled file, such as ``"2MB"``.
+    dtype : {"int8", "float16", "float32"}
+        Of its weights.
+    metric : {"accuracy", "macro_f1"}, optional
+        What the choice is for; by default accuracy, for multi-label macro F1.
+    augmentation : sequence of str, optional
+        How texts are made where there are few: names of ``tlclassic.distillation.METHODS``; an empty one for none.
+        By default all but those that need word vectors.
+    vectors : WordVectors or path, optional
+        For ``"ngrams+vectors"`` and the augmentation ``"replace_neighbours"``; by default the packaged ``base-en``.
+    fixed : mapping of str to float, optional
+        Parts of the recipe that are not searched: C, temperature, hard_weight, transfer_weight, made_weight,
+        confidence, prior.
+    cache : path-like, optional
+        A folder for the teacher's answers, written as they come: a run that was killed goes on where it was.
+    threads : int, optional
+        By default one for each available CPU. The result does not depend on it.
+    random_state : int
+        Of samples, made texts and the order of stochastic steps.
+    on_progress : callable, optional
+        Called with a stage, what is done of it, and its total or None.
+    provenance : mapping, optional
+        JSON-serialisable; kept in the artefact.
+
+    Returns
+    -------
+    Distilled
+        ``student``, ``compiled``, and how they came about.
+
+    Raises
+    ------
+    InvalidParameterError
+        When there is nothing to learn from, or a parameter is outside its domain.
+
+    Notes
+    -----
+    Hinton, Vinyals and Dean 2015, https://arxiv.org/abs/1503.02531; sparse n-gram students of transformers: Ye et al.
+    2022, https://arxiv.org/abs/2110.08536.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> def teacher(texts):
+    ...     good = np.array([0.9 if "good" in text else 0.1 for text in texts])
+    ...     return np.column_stack([1 - good, good])
+    >>> texts = [f"a {word} film, number {i}" for i in range(40) for word in ("good", "bad")]
+    >>> result = distill(open_teacher(teacher, classes=["neg", "pos"]), texts, effort="small")
+    >>> result.compiled.predict(["good food", "bad food"]).tolist()
+    ['pos', 'neg']
+    """
+    began = time.perf_counter()
+    _check(student, effort, metric, augmentation, fixed, threads, random_state)
+    limit = None if max_size is None else parse_size(max_size)
+    asked = teacher if isinstance(teacher, ProbabilityTeacher) else open_teacher(teacher)
+    report = on_progress or (lambda stage, done, total: None)
+    metric = metric or ("macro_f1" if asked.multilabel else "accuracy")
+    lexicon = _vectors(vectors, student, augmentation)
+    spent = EFFORTS[effort]
+    material = gather(asked, texts, labelled, dev, spent.transfer, random_state)
+    made = make_texts(material, spent.least, augmentation, lexicon, random_state)
+    pool, teacher_dev = ask(asked, material, made, cache, report)
+    search = Search(
+        pool,
+        metric,
+        lexicon if "vectors" in student else None,
+        threads=threads or available_cpus(),
+        random_state=random_state,
+        on_trial=lambda trial: report("choosing on dev", len(search.trials), None),
+    )
+    first = first_recipes(effort, multilabel=asked.multilabel, vectors="vectors" in student, bits=_bits(limit))
+    best = search.run(_with_fixed(first, fixed), spent, keep=tuple(fixed or ()))
+    report("fitting", 0, 1)
+    maker = Maker(
+        pool, metric, lexicon if "vectors" in student else None, threads or available_cpus(), random_state, dtype
+    )
+    fitted = maker.fit(best)
+    facts = {
+        "made_by": "tlclassic.distill",
+        "teacher": {"name": asked.name, "digest": asked.digest},
+        "texts": pool.counts(),
+        "search": {"metric": metric, **best.as_dict()},
+    }
+    compiled = maker.compile(fitted, limit, {**(provenance or {}), **facts})
+    report("fitting", 1, 1)
+    return Distilled(
+        student=fitted,
+        compiled=compiled,
+        teacher=asked,
+        best=best,
+        trials=search.trials,
+        pool=pool,
+        teacher_dev=teacher_dev,
+        metric=metric,
+        maker=maker,
+        seconds=time.perf_counter() - began,
+        notes=material.notes,
+    )
+
+
+def _check(
+    student: str,
+    effort: str,
+    metric: str | None,
+    augmentation: Sequence[str] | None,
+    fixed: Mapping[str, float] | None,
+    threads: int | None,
+    random_state: int,
+) -> None:
+    check_choice("student", student, STUDENTS)
+    check_choice("effort", effort, tuple(EFFORTS))
+    check_integer("random_state", random_state, low=0)
+    if metric is not None:
+        check_choice("metric", metric, METRICS)
+    if threads is not None:
+        check_integer("threads", threads, low=1)
+    if isinstance(augmentation, str):
+        raise InvalidParameterError(f"augmentation must be a list of names; got {augmentation!r}.")
+    for name in augmentation or ():
+        check_choice("augmentation", name, tuple(METHODS))
+    for name, value in (fixed or {}).items():
+        check_choice("fixed", name, _FIXED)
+        check_number(name, value, low=0.0)
+
+
+def _vectors(vectors: Any, student: str, augmentation: Sequence[str] | None) -> WordVectors | None:
+    if "vectors" not in student and "replace_neighbours" not in (augmentation or ()):
+        return None
+    if vectors is None:
+        return load_vectors("base-en")
+    return vectors if isinstance(vectors, WordVectors) else WordVectors.load(vectors)
+
+
+def _bits(limit: int | None) -> int:
+    return SMALL_BITS if limit is not None and limit < SMALL else BITS
+
+
+def _with_fixed(recipes: list[Recipe], fixed: Mapping[str, float] | None) -> list[Recipe]:
+    return [replace(recipe, **(fixed or {})) for recipe in recipes]

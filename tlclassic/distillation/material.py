@@ -1,0 +1,193 @@
+"""The texts of a distillation: given ones checked, a part held out to choose by, more made where there are few."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlclassic._validate import check_texts
+from tlclassic.distillation.augmentation import METHODS, augment
+from tlclassic.distillation.searching import LABELLED, MADE, TRANSFER, Pool
+from tlclassic.distillation.soft_labels import soft_labels
+from tlclassic.distillation.teachers import ProbabilityTeacher
+from tlclassic.errors import InvalidParameterError
+from tlclassic.heads.targets import read_targets
+from tlclassic.vectors import WordVectors
+
+__all__ = ["Material", "ask", "gather", "make_texts"]
+
+#: Of labelled texts, or of the others where none is labelled, when no dev texts are given.
+HELD_OUT_SHARE, HELD_OUT_MOST = 0.1, 2_000
+#: So few labelled texts are all needed to learn from.
+TOO_FEW = 10
+Float = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """What there is before the teacher is asked.
+
+    Attributes
+    ----------
+    labelled : list of str
+    hard : float64 array (n_labelled, C)
+    transfer : list of str
+        Texts without labels.
+    dev : list of str
+    truth : float64 array (n_dev, C), or None
+        Their labels, where they are known.
+    notes : list of str
+        What a user should know of the choice.
+    """
+
+    labelled: list[str]
+    hard: Float
+    transfer: list[str]
+    dev: list[str]
+    truth: Float | None
+    notes: list[str]
+
+
+def gather(
+    teacher: ProbabilityTeacher,
+    texts: Sequence[str] | None,
+    labelled: tuple[Sequence[str], Any] | None,
+    dev: tuple[Sequence[str], Any] | None,
+    most: int,
+    random_state: int,
+) -> Material:
+    """Texts and labels checked, what is held out told apart, and nothing of dev left among the rest."""
+    random = np.random.default_rng(random_state)
+    notes: list[str] = []
+    known, hard = _pair("labelled", labelled, teacher)
+    others = list(dict.fromkeys(check_texts(texts if texts is not None else [])))
+    if not known and not others:
+        raise InvalidParameterError("texts or labelled must hold something to learn from; got no text.")
+    truth: Float | None
+    if dev is not None:
+        dev_texts, truth = _pair("dev", dev, teacher)
+        if not dev_texts:
+            raise InvalidParameterError("dev must have at least one text; got none. Leave it out or give some.")
+    elif len(known) >= TOO_FEW:
+        held = random.permutation(len(known))[: _held_out(len(known))]
+        dev_texts, truth = [known[i] for i in held], hard[held]
+        notes.append(f"no dev texts were given: {len(dev_texts):,} of the labelled ones are held out to choose by")
+    else:
+        held = random.permutation(len(others))[: _held_out(len(others))]
+        dev_texts, truth = [others[i] for i in held], None
+        notes.append(f"no labels to choose by: {len(dev_texts):,} texts are held out and judged by the teacher")
+    known, hard = _without(known, hard, set(dev_texts), notes if dev is not None else [])
+    seen = {*dev_texts, *known}
+    others = [text for text in others if text not in seen and text.strip()]
+    if len(others) > most:
+        notes.append(f"{most:,} of {len(others):,} texts without labels are used; a larger effort uses more")
+        others = [others[i] for i in np.sort(random.permutation(len(others))[:most])]
+    if not known and not others:
+        raise InvalidParameterError("texts or labelled must hold something that is not in dev; got nothing else.")
+    return Material(known, hard, others, dev_texts, truth, notes)
+
+
+def _without(texts: list[str], hard: Float, dev: set[str], notes: list[str]) -> tuple[list[str], Float]:
+    kept = [i for i, text in enumerate(texts) if text not in dev]
+    if len(kept) == len(texts):
+        return texts, hard
+    notes.append(f"{len(texts) - len(kept):,} labelled texts are also in dev and left out of training")
+    return [texts[i] for i in kept], hard[kept]
+
+
+def _held_out(n: int) -> int:
+    return max(1, min(HELD_OUT_MOST, int(n * HELD_OUT_SHARE)))
+
+
+def _pair(name: str, given: Any, teacher: ProbabilityTeacher) -> tuple[list[str], Float]:
+    """Texts and their labels as a matrix over the teacher's classes."""
+    if given is None:
+        return [], np.zeros((0, len(teacher.classes)))
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise InvalidParameterError(f"{name} must be a pair (texts, labels); got {type(given).__name__}.")
+    texts = list(check_texts(given[0]))
+    labels = given[1]
+    n = labels.shape[0] if hasattr(labels, "shape") else len(labels)
+    if n != len(texts):
+        raise InvalidParameterError(f"{name} must have as many labels as texts; got {n} and {len(texts)}.")
+    if not texts:
+        return [], np.zeros((0, len(teacher.classes)))
+    return texts, _hard(name, labels, teacher)
+
+
+def _hard(name: str, labels: Any, teacher: ProbabilityTeacher) -> Float:
+    if hasattr(labels, "ndim") and labels.ndim == 2:
+        return read_targets(labels, classes=teacher.classes, multilabel=teacher.multilabel).P
+    place = {label: column for column, label in enumerate(teacher.classes)}
+    P = np.zeros((len(labels), len(place)))
+    rows = list(labels.tolist() if hasattr(labels, "tolist") else labels)
+    for i, row in enumerate(rows):
+        for label in row if teacher.multilabel else [row]:
+            if label not in place:
+                raise InvalidParameterError(
+                    f"{name} must have labels that the teacher knows; row {i} has {label!r}, the teacher "
+                    f"{teacher.classes[:5]!r}{'...' if len(place) > 5 else ''}."
+                )
+            P[i, place[label]] = 1.0
+    return P
+
+
+def make_texts(
+    material: Material,
+    least: int,
+    augmentation: Sequence[str] | None,
+    vectors: WordVectors | None,
+    random_state: int,
+) -> list[str]:
+    """Texts made from others where there are fewer than ``least``."""
+    source = material.labelled + material.transfer
+    names = tuple(augmentation) if augmentation is not None else tuple(_without_vectors())
+    missing = least - len(source)
+    if missing <= 0 or not names:
+        return []
+    known = {*source, *material.dev}
+    made = augment(source, missing, methods=names, random_state=random_state, vectors=vectors)
+    return [text for text in dict.fromkeys(made) if text not in known]
+
+
+def _without_vectors() -> list[str]:
+    return [name for name in METHODS if name != "replace_neighbours"]
+
+
+def ask(
+    teacher: ProbabilityTeacher,
+    material: Material,
+    made: list[str],
+    cache: Any,
+    report: Callable[[str, int, int | None], object],
+) -> tuple[Pool, NDArray[np.float32]]:
+    """The teacher's probabilities of everything, dev first: its own accuracy is known early."""
+    every = [*material.dev, *material.labelled, *material.transfer, *made]
+    P = soft_labels(
+        teacher, every, cache=cache, on_progress=lambda done, total: report("asking the teacher", done, total)
+    )
+    teacher_dev, P = P[: len(material.dev)], P[len(material.dev) :]
+    counts = {LABELLED: len(material.labelled), TRANSFER: len(material.transfer), MADE: len(made)}
+    kind = np.repeat(np.array(list(counts), dtype=np.int8), list(counts.values()))
+    truth = material.truth
+    if truth is None:
+        truth = (teacher_dev >= 0.5).astype(np.float64) if teacher.multilabel else _one_hot(teacher_dev)
+    pool = Pool(
+        texts=every[len(material.dev) :],
+        P=P,
+        kind=kind,
+        hard=material.hard,
+        dev_texts=material.dev,
+        dev=truth,
+        classes=np.asarray(teacher.classes),
+        multilabel=teacher.multilabel,
+    )
+    return pool, teacher_dev
+
+
+def _one_hot(P: NDArray[Any]) -> Float:
+    return np.eye(P.shape[1])[P.argmax(axis=1)]

@@ -1,0 +1,135 @@
+"""How a student may be made: features, strength and objective; and how much of it an effort allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tlclassic.tuning.space import Configuration
+
+__all__ = ["EFFORTS", "Effort", "Recipe", "first_recipes"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that a student depends on but its texts.
+
+    Attributes
+    ----------
+    features : Configuration
+        N-grams and the weight of word vectors beside them, as of :class:`tlclassic.NgramClassifier`.
+    C : float
+        Strength of the data against the penalty.
+    temperature : float
+        The teacher's probabilities are softened by it (Hinton, Vinyals and Dean 2015,
+        https://arxiv.org/abs/1503.02531); below 1 they are sharpened.
+    hard_weight : float
+        Share of the true labels in the targets of labelled texts, from 0 (the teacher alone) to 1.
+    transfer_weight : float
+        Weight of a text without a label; labelled ones weigh 1.
+    made_weight : float
+        Weight of a text that was made from others.
+    confidence : float
+        Power of the teacher's confidence by which texts without a label are weighted; 0: all the same.
+    prior : float
+        Share of the way to the labelled texts' class frequencies that the teacher's probabilities of texts without a
+        label are moved, from 0 (as they are) to 1.
+    """
+
+    features: Configuration
+    C: float
+    temperature: float = 1.0
+    hard_weight: float = 0.0
+    transfer_weight: float = 1.0
+    made_weight: float = 1.0
+    confidence: float = 0.0
+    prior: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-serialisable, in one level."""
+        own = {name: value for name, value in vars(self).items() if name != "features"}
+        features = self.features.as_dict()
+        features.pop("label_smoothing")
+        return {**features, **own}
+
+    def with_features(self, **changes: Any) -> Recipe:
+        """The same with other features."""
+        return replace(self, features=replace(self.features, **changes))
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much is spent on a student.
+
+    Attributes
+    ----------
+    transfer : int
+        Texts without labels that are used, at most.
+    least : int
+        Where there are fewer texts than this, texts are made from them until there are so many.
+    rows : int
+        Texts that recipes are compared on, at most; the last few are compared on all.
+    finalists : int
+        How many recipes are compared on all texts.
+    stages : tuple of dict
+        One stage after the other, each parameter's values are tried on the best recipe so far.
+    """
+
+    transfer: int
+    least: int
+    rows: int
+    finalists: int
+    stages: tuple[dict[str, tuple[Any, ...]], ...] = field(default=())
+
+
+_STRENGTHS = {"C": (0.3, 3.0, 10.0)}
+_OBJECTIVE = (
+    {"hard_weight": (0.0, 0.3, 0.6)},
+    {"transfer_weight": (0.3, 1.0)},
+    {"temperature": (0.5, 1.0, 2.0)},
+)
+
+EFFORTS: dict[str, Effort] = {
+    "small": Effort(20_000, 5_000, 20_000, 1, (_STRENGTHS, {"hard_weight": (0.0, 0.5)})),
+    "medium": Effort(200_000, 30_000, 60_000, 2, (_STRENGTHS, *_OBJECTIVE)),
+    "large": Effort(
+        1_000_000,
+        100_000,
+        120_000,
+        3,
+        (
+            {"C": (0.1, 0.3, 3.0, 10.0)},
+            *_OBJECTIVE,
+            {"made_weight": (0.3, 1.0)},
+            {"confidence": (0.0, 1.0)},
+            {"prior": (0.0, 0.5, 1.0)},
+            {"C": (0.1, 0.3, 1.0, 3.0, 10.0)},
+        ),
+    ),
+}
+
+
+def first_recipes(effort: str, *, multilabel: bool, vectors: bool, bits: int) -> list[Recipe]:
+    """The features that are compared first, each with a middling objective.
+
+    Parameters
+    ----------
+    effort : {"small", "medium", "large"}
+    multilabel : bool
+    vectors : bool
+        Whether there are word vectors to stand beside n-grams.
+    bits : int
+        Of the buckets.
+    """
+    words = Configuration(counts="count", idf=True, norm="sqrt", nb=False, char_ngrams=None, bits=bits)
+    start = Recipe(words, C=1.0, hard_weight=0.0 if multilabel else 0.3)
+    trigrams = start.with_features(word_ngrams=(1, 3))
+    letters = start.with_features(char_ngrams=(3, 5))
+    found = [start, trigrams]
+    if effort != "small":
+        found += [letters, trigrams.with_features(char_ngrams=(3, 5))]
+    if effort == "large":
+        found += [trigrams.with_features(word_ngrams=(1, 4)), trigrams.with_features(idf=False)]
+    if vectors:
+        found += [recipe.with_features(vectors_weight=0.5) for recipe in found[1:2]]
+    return found

@@ -1,0 +1,106 @@
+"""From the chosen recipe to a fitted student and its compiled form."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+
+from tlclassic.distillation.recipes import Recipe
+from tlclassic.distillation.searching import LABELLED, MAX_ITER, TOLERANCE, Pool, Trial, solver_for
+from tlclassic.folding import compile
+from tlclassic.heads import NgramClassifier, ThresholdClassifier
+from tlclassic.tuning.featurising import POOLING
+from tlclassic.tuning.scoring import thresholds_for
+from tlclassic.vectors import WordVectors
+
+__all__ = ["Maker"]
+
+
+@dataclass(frozen=True, eq=False)
+class Maker:
+    """Fits and compiles students.
+
+    Attributes
+    ----------
+    pool : Pool
+    metric : str
+    vectors : WordVectors or None
+    threads, random_state : int
+    dtype : str
+    """
+
+    pool: Pool
+    metric: str
+    vectors: WordVectors | None
+    threads: int
+    random_state: int
+    dtype: str
+
+    def fit(self, trial: Trial) -> Any:
+        """The student of a trial's recipe, on all texts."""
+        P, weights = self.pool.objective(trial.recipe, np.arange(len(self.pool.texts)))
+        return self._fitted(trial, self.pool.texts, P, weights)
+
+    def undistilled(self, trial: Trial) -> Any | None:
+        """The same student from the labelled texts and their labels alone; None where there are none."""
+        labelled = np.flatnonzero(self.pool.kind == LABELLED)
+        if not len(labelled) or (self.pool.hard.sum(axis=0) > 0).sum() < 2:
+            return None
+        return self._fitted(trial, [self.pool.texts[i] for i in labelled], self.pool.hard, np.ones(len(labelled)))
+
+    def _fitted(self, trial: Trial, texts: Sequence[str], P: NDArray[Any], weights: NDArray[np.float64]) -> Any:
+        model = self._classifier(trial.recipe, texts)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(texts, P, sample_weight=weights, classes=self.pool.classes)
+        if not self.pool.multilabel:
+            return model
+        head = ThresholdClassifier(model, random_state=self.random_state)
+        # Those of the trial's dev probabilities: its own would cost as many fits again as folds.
+        thresholds = thresholds_for(self.pool.dev, trial.proba, self.metric)
+        head.estimator_, head.thresholds_, head.classes_ = model, thresholds, model.classes_
+        return head
+
+    def _classifier(self, recipe: Recipe, texts: Sequence[str]) -> NgramClassifier:
+        given: dict[str, Any] = {}
+        if recipe.features.vectors_weight is not None:
+            given = {"vectors": self.vectors, "pooling": POOLING, "vectors_weight": recipe.features.vectors_weight}
+        model = NgramClassifier(
+            **recipe.features.features,
+            **given,
+            C=recipe.C,
+            multilabel=self.pool.multilabel,
+            tol=TOLERANCE,
+            max_iter=MAX_ITER,
+            threads=self.threads,
+            random_state=self.random_state,
+        )
+        sample = texts[:: max(1, len(texts) // 1000)]
+        entries = model._make_features().count_entries(sample) * len(texts) / len(sample)
+        return model.set_params(solver=solver_for(entries, len(self.pool.classes)))
+
+    def compile(
+        self, student: Any, max_size: int | None, provenance: Mapping[str, Any], *, dtype: str | None = None
+    ) -> Any:
+        """The compiled student; its report is on dev."""
+        labels = self.pool.dev.astype(np.int64)
+        shown = labels if self.pool.multilabel else self.pool.classes[labels.argmax(axis=1)].tolist()
+        return compile(
+            student,
+            dtype=dtype or self.dtype,
+            max_size=max_size,
+            texts=self.pool.dev_texts,
+            labels=shown,
+            classes=self.pool.classes.tolist() if self.pool.multilabel else None,
+            provenance=provenance,
+        )
+
+    def for_seed(self, random_state: int) -> Maker:
+        """The same with another seed."""
+        return replace(self, random_state=random_state)
