@@ -254,7 +254,7 @@ def _compared(
 
         with atomic_write(report) as file:
             file.write((dumps(found.as_dict(), ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
-    shown = found.as_dict()
+    shown: dict[str, Any] = found.as_dict()
     for name in ("examples", "per_class", "calibration"):
         shown.pop(name, None)
     return shown

@@ -219,4 +219,5 @@ def _bits(limit: int | None) -> int:
 
 
 def _with_fixed(recipes: list[Recipe], fixed: Mapping[str, float] | None) -> list[Recipe]:
-    return [replace(recipe, **(fixed or {})) for recipe in recipes]
+    changes: dict[str, Any] = dict(fixed or {})
+    return [replace(recipe, **changes) for recipe in recipes]

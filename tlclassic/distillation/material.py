@@ -208,4 +208,4 @@ def _fill(P: NDArray[np.float32], material: Material, teacher: KnownAnswers) -> 
 
 
 def _one_hot(P: NDArray[Any]) -> Float:
-    return np.eye(P.shape[1])[P.argmax(axis=1)]
+    return np.asarray(np.eye(P.shape[1])[P.argmax(axis=1)])
