@@ -266,7 +266,5 @@ def test_probabilities_that_are_known_already():
 
 def test_texts_without_known_probabilities_are_refused():
     soft = SoftLabels(["a"], ["neg", "pos"], np.array([[0.5, 0.5]], dtype=np.float32), False)
-    with pytest.raises(
-        InvalidParameterError, match=r"texts must be among those of the .*; 'other' is not"
-    ):
+    with pytest.raises(InvalidParameterError, match=r"texts must be among those of the .*; 'other' is not"):
         distill(soft, ["a", "other", "another"], dev=(["x"], ["pos"]), effort="small")

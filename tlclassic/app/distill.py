@@ -228,7 +228,7 @@ def _compared(
     """Teacher and student on the test texts; the report if one is wanted."""
     import numpy as np
 
-    from tlclassic.distillation import fidelity, measure_speed
+    from tlclassic.distillation import fidelity
     from tlclassic.storage import atomic_write
 
     texts, labels = test
@@ -243,7 +243,7 @@ def _compared(
         classes=teacher.classes,
         multilabel=teacher.multilabel,
         undistilled=result.undistilled(),
-        speed=measure_speed(teacher, result.compiled, texts, path=out),
+        speed=_speed(teacher, result, texts, out),
     )
     if report is not None and report.suffix == ".html":
         found.to_html(report, title=f"{out.name}: student of {teacher.name}")
@@ -258,6 +258,16 @@ def _compared(
     for name in ("examples", "per_class", "calibration"):
         shown.pop(name, None)
     return shown
+
+
+def _speed(teacher: Any, result: Distilled, texts: list[str], out: Path) -> Any:
+    """Of both, where the teacher can be asked."""
+    from tlclassic.distillation import measure_speed
+
+    if hasattr(teacher, "look_up"):
+        return None
+    path = teacher.name if Path(teacher.name).exists() else None
+    return measure_speed(teacher.probabilities, result.compiled, texts, teacher_path=path, student_path=out)
 
 
 def _print(found: dict[str, Any]) -> None:
