@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from tlclassic.errors import InvalidParameterError
 from tlclassic.heads import Streaming, fit_linear, fit_streaming
@@ -135,6 +136,19 @@ def test_threads_do_not_change_a_bit(threads):
     one = fit_linear(sp.csr_matrix(X), P, sample_weight=weights)
     many = fit_linear(sp.csr_matrix(X), P, sample_weight=weights, threads=threads)
     assert one.coef.tobytes() == many.coef.tobytes()
+
+
+def test_the_threads_of_blas_do_not_change_a_bit():
+    # Vectors of above 10,000 entries are where OpenBLAS begins to split.
+    rng = np.random.default_rng(8)
+    X = sp.random(300, 8000, density=0.02, format="csr", random_state=rng)
+    P = np.eye(3)[rng.integers(0, 3, 300)]
+    fits = []
+    for threads in (1, 4):
+        with threadpool_limits(threads):
+            fits.append(fit_linear(X, P, l1_ratio=0.0, tol=1e-8))
+    assert fits[0].n_iter > 2
+    assert fits[0].coef.tobytes() == fits[1].coef.tobytes()
 
 
 def test_columns_that_do_not_occur_cost_nothing():
