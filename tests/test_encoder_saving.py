@@ -256,6 +256,8 @@ def test_a_folder_of_fine_tuning_is_loaded(folder):
     (first, bias), (second, _) = layers
     expected = np.tanh(vectors @ first.T + bias) @ second.T
     assert np.allclose(model.decision_function(TEXTS), expected, atol=1e-4)
+    with pytest.raises(InvalidParameterError, match="Its folder is its saved form"):
+        tlclassic.save(model, folder.parent / "model.tlc")
     assert pickle.loads(pickle.dumps(model)).predict(TEXTS).tolist() == model.predict(TEXTS).tolist()
 
 
