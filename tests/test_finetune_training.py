@@ -113,7 +113,7 @@ def test_layers_join_from_the_top_and_lower_ones_learn_more_slowly(folder, data)
     options = FineTuneOptions(epochs=8, gradual_unfreezing=True, decay=0.5, schedule="constant", warmup=0, **SLOW)
     train_encoder(folder, *data, options, on_step=watch)
     # Eight steps an epoch: the head, the two layers, then the embeddings.
-    assert [seen[step][0] for step in (0, 7, 8, 16, 24, 63)] == [{0}, {0}, {0, 1}, {0, 1, 2}, {0, 1, 2, 3}, {0, 1, 2, 3}]
+    assert [seen[step][0] for step in (0, 7, 8, 16, 24)] == [{0}, {0}, {0, 1}, {0, 1, 2}, {0, 1, 2, 3}]
     assert seen[0][1] == pytest.approx({0: 1e-2, 1: 3e-3, 2: 1.5e-3, 3: 0.75e-3})
 
 
