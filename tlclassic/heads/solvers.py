@@ -161,8 +161,14 @@ def row_weights(sample_weight: NDArray[Any] | None, n: int) -> Float:
     if sample_weight is None:
         return np.ones(n)
     weights = np.ascontiguousarray(sample_weight, np.float64)
-    if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any():
-        raise InvalidParameterError(f"sample_weight must hold {n} finite numbers, none negative.")
+    if weights.shape != (n,):
+        raise InvalidParameterError(f"sample_weight must hold {n} numbers, one a row; got shape {weights.shape}.")
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(bad):
+        raise InvalidParameterError(
+            f"sample_weight must be finite and not negative; sample_weight[{bad[0]}] is {weights[bad[0]]:g}. "
+            "Leave out rows that should not count, or give them weight 0."
+        )
     if n and not weights.any():
         raise InvalidParameterError("sample_weight is zero for every row: there is nothing to learn from.")
     return weights
