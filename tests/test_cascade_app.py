@@ -291,3 +291,27 @@ def test_several_labels_on_the_command_line(run, tmp_path):
     assert run("cascade", "one.tlc", "--dev", "several.jsonl", "--share", "1", "-o", "alone")[0] == 0
     _, out, _ = run("predict", "alone", "several.jsonl", "--format", "jsonl")
     assert [json.loads(line)["label"] for line in out.splitlines()[:2]] == [["unsure"], ["unsure"]]
+
+
+def test_an_encoders_folder_is_copied_with_its_options(cascade, tmp_path):
+    pytest.importorskip("onnxruntime")
+    from tiny_encoder import make_tiny_encoder
+
+    make_tiny_encoder(tmp_path / "encoder", output="logits", labels=("pos", "neg"))
+    (tmp_path / "encoder" / ".cache").mkdir()
+    teacher = tlclassic.EncoderClassifier(tmp_path / "encoder", max_length=8)
+    both = Cascade(cascade.student, teacher, threshold=2.0)
+    both.save(tmp_path / "both")
+    assert not (tmp_path / "both" / "teacher" / ".cache").exists()
+    assert read_description(tmp_path / "both")["teacher"]["options"] == {
+        "task": None, "file": "auto", "max_length": 8
+    }  # fmt: skip
+    again = tlclassic.load(tmp_path / "both")
+    assert again.teacher.max_length == 8
+    assert again.predict_proba(UNKNOWN) == pytest.approx(teacher.predict_proba(UNKNOWN)[:, ::-1])
+    (tmp_path / "both" / "teacher" / "config.json").write_text("{}")
+    with pytest.raises(CorruptArtifactError, match=r"teacher: config.json is another one"):
+        tlclassic.load(tmp_path / "both")
+    # Referred to, the folder stays where it is, and its path is known.
+    both.save(tmp_path / "light", refer=True)
+    assert tlclassic.load(tmp_path / "light").teacher.model == str(tmp_path / "encoder")
