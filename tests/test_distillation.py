@@ -10,7 +10,7 @@ import pytest
 from tlclassic.distillation import distill, open_teacher
 from tlclassic.distillation.material import gather, make_texts
 from tlclassic.distillation.recipes import EFFORTS, first_recipes
-from tlclassic.distillation.searching import LABELLED, MADE, TRANSFER, Pool
+from tlclassic.distillation.searching import LABELLED, MADE, TRANSFER, Pool, calibrated
 from tlclassic.distillation.soft_label_files import SoftLabels
 from tlclassic.errors import InvalidParameterError
 
@@ -106,11 +106,23 @@ def test_everything_reported_is_json():
     assert shown["best"]["recipe"]["word_ngrams"] == [1, 2] or shown["best"]["recipe"]["word_ngrams"] == [1, 3]
 
 
-def test_the_best_trial_is_the_best_on_dev():
+def test_the_chosen_trial_has_the_least_log_loss_among_the_best_on_dev():
     dev = reviews(150, seed=9)
     result = distill(TEACHER, reviews(400), dev=(dev, labels_of(dev)), effort="small")
-    assert result.best.key == max(trial.key for trial in result.trials)
-    assert len({trial.score for trial in result.trials}) > 1 or len({t.log_loss for t in result.trials}) > 1
+    most = max(trial.score for trial in result.trials)
+    near = [trial for trial in result.trials if trial.score >= most - 0.5 * np.sqrt(most * (1 - most) / 150)]
+    assert result.best.log_loss == min(trial.log_loss for trial in near)
+    assert len({trial.log_loss for trial in result.trials}) > 2
+
+
+def test_log_loss_is_that_at_the_best_temperature():
+    wanted, sure = np.array([[1.0], [1.0], [0.0]]), np.array([[0.999], [0.999], [0.999]])
+    assert calibrated(wanted, sure, "sigmoid") < 1.3
+    # At half the logits.
+    softer = 1 / (1 + (1 / 0.999 - 1) ** 0.4)
+    assert calibrated(wanted, sure, "sigmoid") == pytest.approx(-(2 * np.log(softer) + np.log(1 - softer)) / 3)
+    many = np.array([[0.7, 0.2, 0.1]])
+    assert calibrated(np.eye(3)[:1], many, "softmax") <= -np.log(0.7)
 
 
 def test_size_curve_grows_and_a_limit_holds(tmp_path):
@@ -266,5 +278,5 @@ def test_probabilities_that_are_known_already():
 
 def test_texts_without_known_probabilities_are_refused():
     soft = SoftLabels(["a"], ["neg", "pos"], np.array([[0.5, 0.5]], dtype=np.float32), False)
-    with pytest.raises(InvalidParameterError, match=r"texts must be among those of the .*; 'other' is not"):
+    with pytest.raises(InvalidParameterError, match="those of file of probabilities; 'other' is not"):
         distill(soft, ["a", "other", "another"], dev=(["x"], ["pos"]), effort="small")

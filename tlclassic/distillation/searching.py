@@ -31,6 +31,10 @@ LABELLED, TRANSFER, MADE = 0, 1, 2
 TOLERANCE, MAX_ITER = 1e-2, 30
 #: Up to how many entries times outputs a student is fitted to convergence: about a minute's worth.
 NEWTON_LIMIT = 100_000_000
+#: Scores that differ by less than this many standard errors are held to be equal: recipes are alike in what they get
+#: wrong, so their difference errs less than each of them.
+TELLING = 0.5
+TEMPERATURES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
 
 
 def solver_for(entries: float, n_classes: int) -> str:
@@ -123,7 +127,9 @@ class Trial:
     ----------
     recipe : Recipe
     n_rows : int
-    score, log_loss : float
+    score : float
+    log_loss : float
+        Of dev at the best temperature, so that a student that is too sure is not held to be a worse one.
     seconds : float
     proba : float64 array (m, K)
         Of the dev texts.
@@ -135,11 +141,6 @@ class Trial:
     log_loss: float
     seconds: float
     proba: Float = field(repr=False)
-
-    @property
-    def key(self) -> tuple[float, float]:
-        """Greater is better."""
-        return self.score, -self.log_loss
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable."""
@@ -189,21 +190,30 @@ class Search:
     def run(self, first: list[Recipe], effort: Effort, *, keep: Sequence[str] = ()) -> Trial:
         """The best trial on all texts; the parts of recipes that ``keep`` names stay as they are."""
         rows = self.pool.sample(effort.rows, self.random_state)
-        best = max((self.at(recipe, rows) for recipe in first), key=lambda trial: trial.key)
+        best = self.best_of([self.at(recipe, rows) for recipe in first])
         for stage in effort.stages:
             changes = {name: values for name, values in stage.items() if name not in keep}
-            for recipe in _changed(best.recipe, changes):
-                best = max(best, self.at(recipe, rows), key=lambda trial: trial.key)
+            best = self.best_of([best, *(self.at(recipe, rows) for recipe in _changed(best.recipe, changes))])
         if len(rows) == len(self.pool.texts):
             return best
-        ranked = sorted(self.trials, key=lambda trial: trial.key, reverse=True)
-        every = np.arange(len(self.pool.texts))
-        finals = [self.at(trial.recipe, every) for trial in ranked[: effort.finalists]]
+        left, every = list(self.trials), np.arange(len(self.pool.texts))
+        finals: list[Trial] = []
+        while left and len(finals) < effort.finalists:
+            left.remove(best)
+            finals.append(self.at(best.recipe, every))
+            best = self.best_of(left) if left else best
         if "C" not in keep:
             # Each text's share of the objective against the penalty is as in the sample, and as if there were no more.
             fewer = replace(finals[0].recipe, C=finals[0].recipe.C * len(rows) / len(every))
             finals.append(self.at(fewer, every))
-        return max(finals, key=lambda trial: trial.key)
+        return self.best_of(finals)
+
+    def best_of(self, trials: list[Trial]) -> Trial:
+        """The one with the least log loss among those whose score is as good as the best, for all that dev can tell."""
+        most = max(trial.score for trial in trials)
+        error = np.sqrt(max(most * (1.0 - most), 0.0) / len(self.pool.dev_texts))
+        near = [trial for trial in trials if trial.score >= most - TELLING * error]
+        return min(near, key=lambda trial: (trial.log_loss, -trial.score))
 
     def at(self, recipe: Recipe, rows: Rows) -> Trial:
         """One recipe on some rows; what was tried before is not tried again."""
@@ -215,7 +225,7 @@ class Search:
         loss = "sigmoid" if proba.shape[1] == 1 or self.pool.multilabel else "softmax"
         wanted = self.pool.dev if proba.shape[1] == self.pool.dev.shape[1] else self.pool.dev[:, 1:]
         score = score_proba(wanted, proba, self.metric, loss, self.pool.multilabel)
-        trial = Trial(recipe, len(rows), score, log_loss(wanted, proba, loss), time.perf_counter() - began, proba)
+        trial = Trial(recipe, len(rows), score, calibrated(wanted, proba, loss), time.perf_counter() - began, proba)
         self.trials.append(trial)
         if self._on_trial is not None:
             self._on_trial(trial)
@@ -242,6 +252,19 @@ class Search:
         logits = features.held_out @ solution.coef.T + solution.intercept
         proba = probabilities(logits, multilabel=self.pool.multilabel)
         return proba[:, -logits.shape[1] :]
+
+
+def calibrated(wanted: Float, proba: Float, loss: str) -> float:
+    """The log loss at the best of some temperatures."""
+    return min(log_loss(wanted, _softened(proba, temperature, loss), loss) for temperature in TEMPERATURES)
+
+
+def _softened(proba: Float, temperature: float, loss: str) -> Float:
+    p = np.clip(proba, 1e-12, 1.0 - 1e-12)
+    if loss == "sigmoid":
+        return np.asarray(1.0 / (1.0 + (1.0 / p - 1.0) ** (1.0 / temperature)))
+    p = p ** (1.0 / temperature)
+    return np.asarray(p / p.sum(axis=1, keepdims=True))
 
 
 def _mean_square(X: Any) -> float:
