@@ -21,7 +21,7 @@ def test_the_page():
 
 
 @pytest.mark.parametrize(
-    "module", ["distilling", "teachers", "objective", "soft_label_files", "augmentation", "soft_labels"]
+    "module", ["distilling", "teachers", "objective", "soft_label_files", "augmentation", "asking"]
 )
 def test_the_docstrings(module):
     assert doctest.testmod(importlib.import_module(f"tlclassic.distillation.{module}")).failed == 0

@@ -1,14 +1,14 @@
 """What a big model knows, moved into a small one."""
 
+from tlclassic.distillation.asking import soft_labels
 from tlclassic.distillation.augmentation import METHODS, augment
 from tlclassic.distillation.distilling import distill
-from tlclassic.distillation.fidelity import Fidelity, fidelity
+from tlclassic.distillation.fidelity_report import Fidelity, fidelity
 from tlclassic.distillation.fidelity_speed import Baseline, ModelCost, Speed, measure_speed
 from tlclassic.distillation.known_answers import KnownAnswers
 from tlclassic.distillation.recipes import EFFORTS
 from tlclassic.distillation.result import Distilled
 from tlclassic.distillation.soft_label_files import SoftLabelFile, SoftLabels, read_soft_labels
-from tlclassic.distillation.soft_labels import soft_labels
 from tlclassic.distillation.static_vectors import StaticOptions, static_vectors
 from tlclassic.distillation.teachers import ProbabilityTeacher, open_teacher
 from tlclassic.distillation.transfer import read_transfer

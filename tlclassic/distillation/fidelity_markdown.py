@@ -14,7 +14,7 @@ from tlclassic.evaluation.names import name_of
 from tlclassic.storage import atomic_write
 
 if TYPE_CHECKING:
-    from tlclassic.distillation.fidelity import Fidelity
+    from tlclassic.distillation.fidelity_report import Fidelity
 
 __all__ = ["markdown"]
 

@@ -17,7 +17,7 @@ from tlclassic.evaluation.plots import reliability_diagram, score_bar
 from tlclassic.evaluation.style import tile_row, write_html
 
 if TYPE_CHECKING:
-    from tlclassic.distillation.fidelity import Fidelity
+    from tlclassic.distillation.fidelity_report import Fidelity
 
 __all__ = ["write_page"]
 

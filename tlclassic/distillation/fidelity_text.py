@@ -10,8 +10,8 @@ import numpy as np
 from tlclassic.evaluation.names import displayed, shortened
 
 if TYPE_CHECKING:
-    from tlclassic.distillation.fidelity import Fidelity
     from tlclassic.distillation.fidelity_measures import ClassFidelity, Estimate
+    from tlclassic.distillation.fidelity_report import Fidelity
     from tlclassic.distillation.fidelity_speed import ModelCost
 
 __all__ = ["CLASS_HEAD", "class_row", "comparison", "count", "facts", "labelled", "sized", "span", "terminal"]

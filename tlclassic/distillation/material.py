@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlclassic._validate import check_texts
+from tlclassic.distillation.asking import soft_labels
 from tlclassic.distillation.augmentation import METHODS, augment
 from tlclassic.distillation.known_answers import KnownAnswers
 from tlclassic.distillation.searching import LABELLED, MADE, TRANSFER, Pool
-from tlclassic.distillation.soft_labels import soft_labels
 from tlclassic.distillation.teachers import ProbabilityTeacher
 from tlclassic.errors import InvalidParameterError
 from tlclassic.heads.targets import read_targets

@@ -12,10 +12,10 @@ import time
 import numpy as np
 import pytest
 
+import tlclassic.distillation.asking
 import tlclassic.distillation.soft_label_files
-import tlclassic.distillation.soft_labels
 from tlclassic.data import open_writer
-from tlclassic.distillation.soft_labels import SoftLabelFile, read_soft_labels, soft_labels
+from tlclassic.distillation.asking import SoftLabelFile, read_soft_labels, soft_labels
 from tlclassic.distillation.teachers import open_teacher
 from tlclassic.errors import DataFormatError, InvalidParameterError
 
@@ -90,7 +90,7 @@ def test_an_error_loses_nothing(tmp_path):
 KILLED = """
 import sys, time
 import numpy as np
-import tlclassic.distillation.soft_labels as module
+import tlclassic.distillation.asking as module
 from tlclassic.distillation.teachers import open_teacher
 
 module.WRITE_SECONDS = 0.01
@@ -182,7 +182,7 @@ def test_the_command_itself(tmp_path, monkeypatch):
     from sklearn.pipeline import make_pipeline
 
     import tlclassic
-    from tlclassic.app import main
+    from tlclassic.app.main import main
 
     texts = ["good", "bad", "fine", "poor"]
     model = make_pipeline(tlclassic.NgramVectorizer(), LogisticRegression()).fit(texts, [1, 0, 1, 0])
@@ -291,7 +291,7 @@ def test_a_file_is_streamed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "module", [tlclassic.distillation.soft_labels, tlclassic.distillation.soft_label_files], ids=lambda m: m.__name__
+    "module", [tlclassic.distillation.asking, tlclassic.distillation.soft_label_files], ids=lambda m: m.__name__
 )
 def test_the_docstrings(module):
     result = doctest.testmod(module)
