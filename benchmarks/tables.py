@@ -7,6 +7,7 @@ from pathlib import Path
 
 from classifier_plots import classifier_plot, scoring_plot
 from classifier_tables import TABLES, classifiers_by_name
+from distill_tables import TABLES as DISTILL_TABLES
 from encoder_tables import TABLES as ENCODER_TABLES
 from markdown import load, table
 from plots import accuracy_plot, speed_plot
@@ -157,6 +158,7 @@ def main() -> None:
         "machine": machine,
         **TABLES,
         **ENCODER_TABLES,
+        **DISTILL_TABLES,
     }
     for name, make in parts.items():
         page = page.replace(f"{{{{{name}}}}}\n", make())

@@ -1,0 +1,69 @@
+"""The tables about distilled students."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from markdown import load, table
+
+
+def _rows() -> dict[str, dict[str, Any]]:
+    return dict(load("distill")["rows"])
+
+
+def _students() -> dict[str, list[dict[str, Any]]]:
+    """The rows of all seeds of each set that has a teacher's row."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for key, row in _rows().items():
+        if " student " in key:
+            found.setdefault(row["set"], []).append(row)
+    return {name: rows for name, rows in found.items() if f"{name} teacher" in _rows()}
+
+
+def _span(values: list[float]) -> str:
+    """Mean, and how far the seeds lie from it."""
+    mean = float(np.mean(values))
+    return f"{mean:.2f}" if len(values) == 1 else f"{mean:.2f} ± {max(abs(value - mean) for value in values):.2f}"
+
+
+def distillation() -> str:
+    """What is kept of the teacher on each set."""
+    rows, body, kept, closed = _rows(), [], [], []
+    for name, seeds in _students().items():
+        teacher = rows[f"{name} teacher"]["test_fp32"]
+        student = [row["test_student"] for row in seeds]
+        plain = [row["test_undistilled"] for row in seeds]
+        kept.append(100 * float(np.mean(student)) / teacher)
+        gap = teacher - float(np.mean(plain))
+        share = 100 * (float(np.mean(student)) - float(np.mean(plain))) / gap if gap > 0 else None
+        closed += [] if share is None else [share]
+        size = max(row["bytes"] for row in seeds) / 1e6
+        body.append(
+            [
+                f"{name}{', macro F1' if rows[f'{name} teacher']['metric'] == 'macro_f1' else ''}",
+                f"{teacher:.2f}", _span(plain), _span(student), f"{kept[-1]:.1f} %",
+                None if share is None else f"{share:.0f} %", f"{size:.1f} MB", len(seeds),
+            ]
+        )  # fmt: skip
+    if len(body) > 1:
+        closing = f"{np.mean(closed):.0f} %" if closed else None
+        body.append(["mean", None, None, None, f"{np.mean(kept):.1f} %", closing, None, None])
+    head = ["set", "teacher", "student alone", "student distilled", "kept", "gap closed", "file", "seeds"]
+    return table(head, body)
+
+
+def distillation_speed() -> str:
+    """Student against the int8 teacher."""
+    body = [
+        [
+            row["set"], row["n_classes"], f"{row['texts_per_second']['teacher']:,.0f}",
+            f"{row['texts_per_second']['student']:,.0f}", f"{row['student_over_teacher']:,} ×",
+        ]
+        for key, row in _rows().items() if key.endswith(" speed")
+    ]  # fmt: skip
+    return table(["set", "classes", "int8 teacher, texts/s", "student, texts/s", "ratio"], body)
+
+
+TABLES: dict[str, Callable[[], str]] = {"distillation": distillation, "distillation_speed": distillation_speed}
