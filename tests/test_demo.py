@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import replace
 
 import pytest
 
 import tlclassic
 from tlclassic.app.main import _run
 from tlclassic.data import load_sample
+from tlclassic.distillation import EFFORTS, fidelity_speed
 from tlclassic.distillation import demonstration as distilling
 from tlclassic.pipelines import demonstration as comparing
 
@@ -24,6 +26,8 @@ def run(tmp_path, monkeypatch, capsys):
         return full(folder, report, candidates={"teacher-mean": ("mean",)}, augmentation=(), seconds=0.01, **given)
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(fidelity_speed, "_STARTS", 1)
+    monkeypatch.setitem(EFFORTS, "small", replace(EFFORTS["small"], stages=({"hard_weight": (0.0,)},)))
     monkeypatch.setattr(comparing, "FEATURES", {"base-en": ("base-en",)})
     monkeypatch.setattr(comparing, "_train_vectors", lambda folder, texts: folder / "none")
     monkeypatch.setattr(distilling, "run_distillation_demo", small)

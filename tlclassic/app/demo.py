@@ -107,12 +107,12 @@ def _converse(pipeline: Any) -> None:
 
 
 def _print_distilled(demo: Any) -> None:
-    counts, kept = demo.n_texts, demo.fidelity
-    texts = f"{counts['labelled']:,} labelled texts, {counts['transfer']:,} without labels and {counts['made']:,} made"
+    kept, names = demo.fidelity, " + ".join(path.stem for path in demo.teacher_files)
+    labelled, others, made = (f"{demo.n_texts[kind]:,}" for kind in ("labelled", "transfer", "made"))
     print(
         f"""
-The same task, distilled. The teacher is the mean of {len(demo.teacher_files)} models on base-en; the student learnt its
-probabilities of {texts}. On one thread:
+The same task, distilled. The teacher, on base-en: {names}. The student learnt
+its probabilities of {labelled} labelled texts, {others} without labels and {made} made of them. On one thread:
 """
     )
     print(f"{'model':26}{'accuracy':>9}{'95 % interval':>17}{'size':>10}{'start':>10}{'texts/s':>12}")
@@ -128,7 +128,7 @@ probabilities of {texts}. On one thread:
         f"{same:.1%} of the texts as it does."
     )
     if demo.models[1].accuracy < demo.models[2].accuracy:
-        print("Here the teacher was of no use: the same student does better on the labels alone.")
+        print("The same student does better here on the labels alone: the teacher brought it nothing.")
     if demo.report is not None:
         print(f"The report: {demo.report}")
 

@@ -16,7 +16,7 @@ from tlclassic.distillation.distilling import distill
 from tlclassic.distillation.fidelity import Fidelity, fidelity
 from tlclassic.distillation.fidelity_speed import measure_speed
 from tlclassic.distillation.result import Distilled
-from tlclassic.distillation.teachers import open_teacher
+from tlclassic.distillation.teachers import ProbabilityTeacher, open_teacher
 from tlclassic.pipelines import save
 from tlclassic.pipelines.training import FeatureOptions, train_classifier
 from tlclassic.tuning.scoring import log_loss
@@ -166,7 +166,7 @@ def run_distillation_demo(
     student = folder / "student.tlc"
     result.compiled.save(student)
     on_step("comparing teacher and student")
-    found = _compared(result, files, student, seconds)
+    found = _compared(teacher, result, files, student, seconds)
     if report is not None:
         found.to_html(report, title="Topic of a customer message: the student and its teacher")
     return DistillationDemo(
@@ -207,9 +207,11 @@ def _loss(paths: list[Path], proba: Mapping[Path, NDArray[np.float64]], truth: N
     return log_loss(truth, np.mean([proba[path] for path in paths], axis=0), "softmax")
 
 
-def _compared(result: Distilled, files: list[Path], student: Path, seconds: float) -> Fidelity:
+def _compared(
+    teacher: ProbabilityTeacher, result: Distilled, files: list[Path], student: Path, seconds: float
+) -> Fidelity:
     test = load_sample("test").dataset(LABEL)
-    teacher, plain = result.teacher, result.undistilled()
+    plain = result.undistilled()
     with threadpool_limits(1):
         speed = measure_speed(
             teacher.probabilities,
