@@ -36,8 +36,8 @@ check: $(VENV)/.extras-all ## lint and types only
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-demo: $(VENV)/.extras-train ## set up, then train, evaluate and apply a classifier on the embedded sample
-	$(BIN)/tlclassic demo
+demo: $(VENV)/.extras-train ## set up, then train, compare and distil on the embedded sample; leaves demo-report.html
+	$(BIN)/tlclassic demo --report demo-report.html
 
 test-data: $(VENV)/.extras-bench ## all tests, those on ../shared and against the peers too; needs g++
 	$(BIN)/pytest -n $(WORKERS) -m "data or not data"
@@ -68,7 +68,7 @@ format: $(VENV)/.extras-all ## put the code into its standard form
 install: $(VENV)/.extras-all ## set up only
 
 clean: ## remove everything that was made
-	rm -rf $(VENV) $(FINETUNE) build dist tlclassic.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(FINETUNE) build dist demo-report.html tlclassic.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find tlclassic tests benchmarks tools -name __pycache__ -prune -exec rm -rf {} +
 	rm -f tlclassic/kernels/*.c tlclassic/kernels/*.so tlclassic/kernels/*.html
 

@@ -106,3 +106,24 @@ def test_labels_that_the_teacher_does_not_know_are_named(folder, tmp_path):
         "distill", folder / "teacher.tlc", "--train", tmp_path / "odd.tsv", "--out", tmp_path / "x.tlc", code=1
     )
     assert "the teacher does not know the label 'perhaps' of text 2" in told
+
+
+def test_what_is_printed_of_a_test_file(capsys):
+    from tlclassic.app.distill import _print
+
+    score = {"accuracy": {"value": 0.5, "low": 0.4, "high": 0.6}}
+    found = {
+        "texts": {"labelled": 1, "transfer": 2, "made": 3, "dev": 4},
+        "best": {"score": 0.25, "recipe": {"objective": "logits"}},
+        "n_trials": 1,
+        "metric": "accuracy",
+        "teacher": {"dev_score": None},
+        "size_curve": [],
+        "test": {"metric": "accuracy", "teacher": score, "student": score},
+        "model": "x.tlc",
+        "bytes": 10,
+    }
+    _print(found)
+    shown = capsys.readouterr().out
+    assert "objective: logits" in shown
+    assert "accuracy on test: teacher 0.5000, student 0.5000" in shown

@@ -30,6 +30,14 @@ class EffortChoice(StrEnum):
     large = "large"
 
 
+class ObjectiveChoice(StrEnum):
+    """What a student is fitted by."""
+
+    cross_entropy = "cross_entropy"
+    logits = "logits"
+    auto = "auto"
+
+
 class StudentChoice(StrEnum):
     """Kinds of student."""
 
@@ -71,6 +79,12 @@ def distill(
         ),
     ] = None,
     effort: Annotated[EffortChoice, typer.Option(help="How much is tried.")] = EffortChoice.medium,
+    objective: Annotated[
+        ObjectiveChoice,
+        typer.Option(
+            help="Cross-entropy to the teacher's probabilities, least squares to its logits, or what dev says."
+        ),
+    ] = ObjectiveChoice.cross_entropy,
     student: Annotated[
         StudentChoice, typer.Option(help="Of n-grams alone, or with word vectors beside them.")
     ] = StudentChoice.ngrams,
@@ -154,6 +168,7 @@ def distill(
             dev=chosen,
             student=str(student),
             effort=str(effort),
+            objective=str(objective),
             max_size=max_size,
             metric=None if metric is None else str(metric),
             augmentation=None if augment is None else [] if augment == ["none"] else augment,
@@ -170,7 +185,7 @@ def distill(
     result.compiled.save(out)
     found = {**result.as_dict(), "model": str(out), "bytes": out.stat().st_size, "size_curve": result.size_curve()}
     if test is not None:
-        found["test"] = _compared(result, asked, _labelled(test, reading, asked), report, out)
+        found["test"] = _compared(result, asked, teacher, _labelled(test, reading, asked), report, out)
     for remark in result.notes:
         note(f"note: {remark}")
     print_json(found) if json else _print(found)
@@ -223,7 +238,12 @@ def _labelled(path: Path, reading: dict[str, Any], teacher: Any) -> tuple[list[s
 
 
 def _compared(
-    result: Distilled, teacher: Any, test: tuple[list[str], list[Any]], report: Path | None, out: Path
+    result: Distilled,
+    teacher: Any,
+    names: list[str],
+    test: tuple[list[str], list[Any]],
+    report: Path | None,
+    out: Path,
 ) -> dict[str, Any]:
     """Teacher and student on the test texts; the report if one is wanted."""
     import numpy as np
@@ -243,7 +263,7 @@ def _compared(
         classes=teacher.classes,
         multilabel=teacher.multilabel,
         undistilled=result.undistilled(),
-        speed=_speed(teacher, result, texts, out),
+        speed=_speed(teacher, names, result, texts, out),
     )
     if report is not None and report.suffix == ".html":
         found.to_html(report, title=f"{out.name}: student of {teacher.name}")
@@ -260,14 +280,14 @@ def _compared(
     return shown
 
 
-def _speed(teacher: Any, result: Distilled, texts: list[str], out: Path) -> Any:
+def _speed(teacher: Any, names: list[str], result: Distilled, texts: list[str], out: Path) -> Any:
     """Of both, where the teacher can be asked."""
     from tlclassic.distillation import measure_speed
 
     if hasattr(teacher, "look_up"):
         return None
-    path = teacher.name if Path(teacher.name).exists() else None
-    return measure_speed(teacher.probabilities, result.compiled, texts, teacher_path=path, student_path=out)
+    paths = names if all(Path(name).exists() for name in names) else None
+    return measure_speed(teacher.probabilities, result.compiled, texts, teacher_path=paths, student_path=out)
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -286,5 +306,7 @@ def _print(found: dict[str, Any]) -> None:
         print(f"  in {row['bytes']:,} bytes: {score:.4f}")
     if "test" in found:
         test = found["test"]
-        print(f"test: teacher {test['teacher']['accuracy']:.4f}, student {test['student']['accuracy']:.4f}")
+        name = test["metric"]
+        scores = ", ".join(f"{model} {test[model][name]['value']:.4f}" for model in ("teacher", "student"))
+        print(f"{name} on test: {scores}")
     print(f"saved {found['model']} ({found['bytes']:,} bytes)")

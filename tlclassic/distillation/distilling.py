@@ -12,7 +12,7 @@ from tlclassic._validate import check_choice, check_integer, check_number
 from tlclassic.distillation.augmentation import METHODS
 from tlclassic.distillation.known_answers import KnownAnswers
 from tlclassic.distillation.material import ask, gather, make_texts
-from tlclassic.distillation.recipes import EFFORTS, Recipe, first_recipes
+from tlclassic.distillation.recipes import EFFORTS, OBJECTIVES, Effort, Recipe, first_recipes
 from tlclassic.distillation.result import Distilled
 from tlclassic.distillation.searching import Search
 from tlclassic.distillation.soft_label_files import SoftLabels
@@ -41,6 +41,7 @@ def distill(
     dev: tuple[Sequence[str], Any] | None = None,
     student: str = "ngrams",
     effort: str = "medium",
+    objective: str = "cross_entropy",
     max_size: int | str | None = None,
     dtype: str = "int8",
     metric: str | None = None,
@@ -74,6 +75,8 @@ def distill(
         Hashed n-grams of words and letters; and word vectors beside them, in the same artefact.
     effort : {"small", "medium", "large"}
         How many texts are used and how many recipes are compared; see docs/distillation.md.
+    objective : {"cross_entropy", "logits", "auto"}
+        Cross-entropy to the teacher's probabilities; or least squares to its logits, cut off at ten; or what dev says.
     max_size : int or str, optional
         Of the compiled file, such as ``"2MB"``.
     dtype : {"int8", "float16", "float32"}
@@ -126,7 +129,7 @@ def distill(
     ['pos', 'neg']
     """
     began = time.perf_counter()
-    _check(student, effort, metric, augmentation, fixed, threads, random_state)
+    _check(student, effort, objective, metric, augmentation, fixed, threads, random_state)
     limit = None if max_size is None else parse_size(max_size)
     asked = KnownAnswers(teacher) if isinstance(teacher, SoftLabels) else _opened(teacher)
     if isinstance(asked, KnownAnswers):
@@ -135,7 +138,7 @@ def distill(
     report = on_progress or (lambda stage, done, total: None)
     metric = metric or ("macro_f1" if asked.multilabel else "accuracy")
     lexicon = _vectors(vectors, student, augmentation)
-    spent = EFFORTS[effort]
+    spent = _spent(effort, objective)
     material = gather(asked, texts, labelled, dev, spent.transfer, random_state)
     made = make_texts(material, spent.least, augmentation, lexicon, random_state)
     pool, teacher_dev = ask(asked, material, made, cache, report)
@@ -147,7 +150,10 @@ def distill(
         random_state=random_state,
         on_trial=lambda trial: report("choosing on dev", len(search.trials), None),
     )
-    first = first_recipes(effort, multilabel=asked.multilabel, vectors="vectors" in student, bits=_bits(limit))
+    own = OBJECTIVES[0] if objective == "auto" else objective
+    first = first_recipes(
+        effort, multilabel=asked.multilabel, vectors="vectors" in student, bits=_bits(limit), objective=own
+    )
     best = search.run(_with_fixed(first, fixed), spent, keep=tuple(fixed or ()))
     report("fitting", 0, 1)
     maker = Maker(
@@ -180,6 +186,7 @@ def distill(
 def _check(
     student: str,
     effort: str,
+    objective: str,
     metric: str | None,
     augmentation: Sequence[str] | None,
     fixed: Mapping[str, float] | None,
@@ -188,6 +195,7 @@ def _check(
 ) -> None:
     check_choice("student", student, STUDENTS)
     check_choice("effort", effort, tuple(EFFORTS))
+    check_choice("objective", objective, (*OBJECTIVES, "auto"))
     check_integer("random_state", random_state, low=0)
     if metric is not None:
         check_choice("metric", metric, METRICS)
@@ -212,6 +220,11 @@ def _vectors(vectors: Any, student: str, augmentation: Sequence[str] | None) -> 
     if vectors is None:
         return load_vectors("base-en")
     return vectors if isinstance(vectors, WordVectors) else WordVectors.load(vectors)
+
+
+def _spent(effort: str, objective: str) -> Effort:
+    spent = EFFORTS[effort]
+    return replace(spent, stages=(*spent.stages, {"objective": OBJECTIVES})) if objective == "auto" else spent
 
 
 def _bits(limit: int | None) -> int:

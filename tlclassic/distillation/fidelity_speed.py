@@ -25,9 +25,10 @@ _MOST_TEXTS = 2_000_000
 _STARTS = 3
 _PROGRAM = """
 import sys
-sys.path.append(sys.argv[2])
+sys.path.append(sys.argv[1])
 import tlclassic
-tlclassic.load(sys.argv[1]).predict(["the first answer"])
+for path in sys.argv[2:]:
+    tlclassic.load(path).predict(["the first answer"])
 """
 
 
@@ -109,7 +110,7 @@ def measure_speed(
     repeats: int = 5,
     *,
     undistilled: Any = None,
-    teacher_path: str | os.PathLike[str] | None = None,
+    teacher_path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     student_path: str | os.PathLike[str] | None = None,
     seconds: float = 0.5,
 ) -> Speed:
@@ -128,7 +129,8 @@ def measure_speed(
         Counted runs of each.
     undistilled : model or callable, optional
     teacher_path, student_path : path-like, optional
-        A file or folder that `tlclassic.load` opens. A student without one is saved for the measurement if it can be.
+        A file or folder that `tlclassic.load` opens; a list of them for a teacher of several. A student without one is
+        saved for the measurement if it can be.
     seconds : float
         What a run should last; a text of a very slow teacher may last longer.
 
@@ -144,8 +146,8 @@ def measure_speed(
     texts = list(check_texts(texts))
     if not texts:
         raise InvalidParameterError("texts must hold at least one text; got none.")
-    for path in (teacher_path, student_path):
-        if path is not None and not Path(path).exists():
+    for path in [*_paths(teacher_path), *_paths(student_path)]:
+        if not path.exists():
             raise InputError("no such file or folder", path=path, remedy="Give the path of a saved model")
     models = {"teacher": teacher, "student": student}
     if undistilled is not None:
@@ -163,13 +165,18 @@ def measure_speed(
         }
         for name in models
     }
-    of_teacher = {} if teacher_path is None else _process(teacher_path)
-    of_student = _of_student(student, student_path)
+    of_teacher = {} if teacher_path is None else _process(_paths(teacher_path))
     return Speed(
         ModelCost(**costs["teacher"], **of_teacher),
-        ModelCost(**costs["student"], **of_student),
-        ModelCost(**costs["undistilled"]) if undistilled is not None else None,
+        ModelCost(**costs["student"], **_of_student(student, student_path)),
+        ModelCost(**costs["undistilled"], **_of_student(undistilled, None)) if undistilled is not None else None,
     )
+
+
+def _paths(given: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None) -> list[Path]:
+    if given is None:
+        return []
+    return [Path(given)] if isinstance(given, (str, os.PathLike)) else [Path(path) for path in given]
 
 
 def _answers(name: str, model: Any) -> Callable[[list[str]], Any]:
@@ -204,23 +211,26 @@ def _spread(texts: list[str], count: int) -> list[str]:
 
 def _of_student(student: Any, path: str | os.PathLike[str] | None) -> dict[str, Any]:
     if path is not None:
-        return _process(path)
+        return _process(_paths(path))
     if not hasattr(student, "save"):
         return {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "student.tlc"
         student.save(file)
-        return _process(file)
+        return _process([file])
 
 
-def _process(path: str | os.PathLike[str]) -> dict[str, Any]:
-    place = Path(path)
-    files = [file for file in place.rglob("*") if file.is_file()] if place.is_dir() else [place]
+def _process(places: list[Path]) -> dict[str, Any]:
+    """Bytes of the files together, and what a process costs that opens them all."""
     # The process finds this very package, also where a checkout was imported from the working folder.
     home = str(Path(tlclassic.__file__).resolve().parent.parent)
-    runs = [process_cost([sys.executable, "-c", _PROGRAM, str(place), home]) for _ in range(_STARTS)]
+    runs = [process_cost([sys.executable, "-c", _PROGRAM, home, *map(str, places)]) for _ in range(_STARTS)]
     return {
-        "bytes": sum(file.stat().st_size for file in files),
+        "bytes": sum(file.stat().st_size for place in places for file in _files(place)),
         "peak_bytes": max(run.peak_bytes for run in runs),
         "startup_seconds": statistics.median(run.wall_seconds for run in runs),
     }
+
+
+def _files(place: Path) -> list[Path]:
+    return [file for file in place.rglob("*") if file.is_file()] if place.is_dir() else [place]

@@ -7,7 +7,11 @@ from typing import Any
 
 from tlclassic.tuning.space import Configuration
 
-__all__ = ["EFFORTS", "Effort", "Recipe", "first_recipes"]
+__all__ = ["EFFORTS", "OBJECTIVES", "Effort", "Recipe", "first_recipes"]
+
+OBJECTIVES = ("cross_entropy", "logits")
+#: Of word vectors beside n-grams: a little, and up to where the n-grams stand beside them.
+VECTORS_WEIGHTS = (0.5, 2.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Recipe:
     prior : float
         Share of the way to the labelled texts' class frequencies that the teacher's probabilities of texts without a
         label are moved, from 0 (as they are) to 1.
+    objective : {"cross_entropy", "logits"}
+        What is minimised: the cross-entropy to the targets, or the squared distance from their logits.
     """
 
     features: Configuration
@@ -44,6 +50,7 @@ class Recipe:
     made_weight: float = 1.0
     confidence: float = 0.0
     prior: float = 0.0
+    objective: str = "cross_entropy"
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable, in one level."""
@@ -109,7 +116,9 @@ EFFORTS: dict[str, Effort] = {
 }
 
 
-def first_recipes(effort: str, *, multilabel: bool, vectors: bool, bits: int) -> list[Recipe]:
+def first_recipes(
+    effort: str, *, multilabel: bool, vectors: bool, bits: int, objective: str = "cross_entropy"
+) -> list[Recipe]:
     """The features that are compared first, each with a middling objective.
 
     Parameters
@@ -120,9 +129,10 @@ def first_recipes(effort: str, *, multilabel: bool, vectors: bool, bits: int) ->
         Whether there are word vectors to stand beside n-grams.
     bits : int
         Of the buckets.
+    objective : {"cross_entropy", "logits"}
     """
     words = Configuration(counts="count", idf=True, norm="sqrt", nb=False, char_ngrams=None, bits=bits)
-    start = Recipe(words, C=1.0, hard_weight=0.0 if multilabel else 0.3)
+    start = Recipe(words, C=1.0, hard_weight=0.0 if multilabel else 0.3, objective=objective)
     trigrams = start.with_features(word_ngrams=(1, 3))
     letters = start.with_features(char_ngrams=(3, 5))
     found = [start, trigrams]
@@ -131,5 +141,6 @@ def first_recipes(effort: str, *, multilabel: bool, vectors: bool, bits: int) ->
     if effort == "large":
         found += [trigrams.with_features(word_ngrams=(1, 4)), trigrams.with_features(idf=False)]
     if vectors:
-        found += [recipe.with_features(vectors_weight=0.5) for recipe in found[1:2]]
+        beside = start if effort == "small" else trigrams
+        found += [beside.with_features(vectors_weight=weight) for weight in VECTORS_WEIGHTS]
     return found

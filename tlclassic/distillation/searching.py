@@ -15,13 +15,26 @@ from sklearn.exceptions import ConvergenceWarning
 from tlclassic.distillation.objective import confidence_weights, correct_prior, mix, targets
 from tlclassic.distillation.recipes import Effort, Recipe
 from tlclassic.heads.fitting import fit_targets, probabilities
+from tlclassic.heads.logit_matching import fit_to_logits
+from tlclassic.heads.solvers import Solution
 from tlclassic.heads.streaming import LEARNING_RATE
 from tlclassic.heads.targets import Targets
 from tlclassic.tuning.featurising import FeatureCache
 from tlclassic.tuning.scoring import log_loss, score_proba
 from tlclassic.vectors import WordVectors
 
-__all__ = ["LABELLED", "MADE", "MAX_ITER", "TOLERANCE", "TRANSFER", "Pool", "Search", "Trial", "solver_for"]
+__all__ = [
+    "LABELLED",
+    "LOGITS_TOLERANCE",
+    "MADE",
+    "MAX_ITER",
+    "TOLERANCE",
+    "TRANSFER",
+    "Pool",
+    "Search",
+    "Trial",
+    "solver_for",
+]
 
 Float = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -29,6 +42,8 @@ Rows = NDArray[np.int64]
 LABELLED, TRANSFER, MADE = 0, 1, 2
 #: Of the solver: a share of the objective. Tighter ones take twice as long for the same scores.
 TOLERANCE, MAX_ITER = 1e-2, 30
+#: Of least squares to logits: a share of the residual.
+LOGITS_TOLERANCE = 1e-3
 #: Up to how many entries times outputs a student is fitted to convergence: about a minute's worth.
 NEWTON_LIMIT = 100_000_000
 #: Scores that differ by less than this many standard errors are held to be equal: recipes are alike in what they get
@@ -234,24 +249,33 @@ class Search:
     def _proba(self, recipe: Recipe, rows: Rows) -> Float:
         features = self._cache.get(recipe.features, rows, self._dev_rows)
         P, weights = self.pool.objective(recipe, rows)
+        targets = Targets(self.pool.classes, P, self.pool.multilabel)
+        if recipe.objective == "logits":
+            solution = fit_to_logits(
+                features.train, targets, sample_weight=weights, C=recipe.C, tol=LOGITS_TOLERANCE, max_iter=MAX_ITER
+            )
+        else:
+            solution = self._by_cross_entropy(features.train, targets, weights, recipe.C)
+        logits = features.held_out @ solution.coef.T + solution.intercept
+        proba = probabilities(logits, multilabel=self.pool.multilabel)
+        return proba[:, -logits.shape[1] :]
+
+    def _by_cross_entropy(self, X: Any, targets: Targets, weights: Float, C: float) -> Solution:
         with warnings.catch_warnings():
             # A trial is judged as it is.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            solution = fit_targets(
-                features.train,
-                Targets(self.pool.classes, P, self.pool.multilabel),
+            return fit_targets(
+                X,
+                targets,
                 sample_weight=weights,
-                solver=solver_for(features.train.nnz, len(self.pool.classes)),
-                learning_rate=LEARNING_RATE / (np.sqrt(_mean_square(features.train)) or 1.0),
+                solver=solver_for(X.nnz, len(self.pool.classes)),
+                learning_rate=LEARNING_RATE / (np.sqrt(_mean_square(X)) or 1.0),
                 random_state=self.random_state,
-                C=recipe.C,
+                C=C,
                 tol=TOLERANCE,
                 max_iter=MAX_ITER,
                 threads=self.threads,
             )
-        logits = features.held_out @ solution.coef.T + solution.intercept
-        proba = probabilities(logits, multilabel=self.pool.multilabel)
-        return proba[:, -logits.shape[1] :]
 
 
 def calibrated(wanted: Float, proba: Float, loss: str) -> float:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from tlclassic.distillation.recipes import Recipe
-from tlclassic.distillation.searching import LABELLED, MAX_ITER, TOLERANCE, Pool, Trial, solver_for
+from tlclassic.distillation.searching import LABELLED, LOGITS_TOLERANCE, MAX_ITER, TOLERANCE, Pool, Trial, solver_for
 from tlclassic.folding import compile
 from tlclassic.heads import NgramClassifier, ThresholdClassifier
+from tlclassic.heads.logit_matching import fit_texts_to_logits
 from tlclassic.tuning.featurising import POOLING
 from tlclassic.tuning.scoring import thresholds_for
 from tlclassic.vectors import WordVectors
@@ -52,13 +53,18 @@ class Maker:
         labelled = np.flatnonzero(self.pool.kind == LABELLED)
         if not len(labelled) or (self.pool.hard.sum(axis=0) > 0).sum() < 2:
             return None
-        return self._fitted(trial, [self.pool.texts[i] for i in labelled], self.pool.hard, np.ones(len(labelled)))
+        own = replace(trial, recipe=replace(trial.recipe, objective="cross_entropy"))  # labels have no logits
+        return self._fitted(own, [self.pool.texts[i] for i in labelled], self.pool.hard, np.ones(len(labelled)))
 
     def _fitted(self, trial: Trial, texts: Sequence[str], P: NDArray[Any], weights: NDArray[np.float64]) -> Any:
         model = self._classifier(trial.recipe, texts)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(texts, P, sample_weight=weights, classes=self.pool.classes)
+        if trial.recipe.objective == "logits":
+            model.set_params(tol=LOGITS_TOLERANCE)
+            fit_texts_to_logits(model, texts, P, classes=self.pool.classes, sample_weight=weights)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model.fit(texts, P, sample_weight=weights, classes=self.pool.classes)
         if not self.pool.multilabel:
             return model
         head = ThresholdClassifier(model, random_state=self.random_state)

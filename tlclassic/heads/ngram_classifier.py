@@ -194,10 +194,14 @@ class NgramClassifier(LogitClassifier, BaseEstimator):  # type: ignore[misc]
         check_parameters(self)
         texts, targets, weights = self._read(X, y, sample_weight, classes, self.multilabel)
         features = self._make_features()
-        self._set(features, fit_texts(self, features, texts, targets, weights))
+        self._take(features, fit_texts(self, features, texts, targets, weights), targets)
+        return self
+
+    def _take(self, features: Features, fitted: Fitted, targets: Targets) -> None:
+        """What was fitted, in place of all that was."""
+        self._set(features, fitted)
         self._stream: Streaming | None = None
         self.classes_, self.multilabel_ = targets.classes, targets.multilabel
-        return self
 
     def _set(self, features: Features, fitted: Fitted) -> None:
         """The fitted attributes."""
