@@ -27,8 +27,8 @@ def first_row(
     Returns
     -------
     dict
-        The first object of JSONL; of Parquet the columns, an empty list where they hold lists and a dict where they hold
-        structs; of TSV and CSV the header, each name with None.
+        The first object of JSONL; of Parquet the columns, with an empty list where they hold lists and a dict where
+        they hold structs; of TSV and CSV the header, each name with None.
 
     Raises
     ------

@@ -21,6 +21,8 @@ __all__ = ["digest_of", "digest_of_model", "digest_of_path"]
 _DOCUMENTS = (".md", ".html", ".svg", ".png", ".pdf")
 #: Parts of a saved model that say where it comes from.
 _REMARKS = ("provenance", "report", "user", "tlclassic", "sklearn")
+#: Addresses in memory, which differ from run to run: skops' own, and one that scikit-learn's vectorisers keep.
+_ADDRESSES = ("__id__", "_stop_words_id")
 
 
 def digest_of(facts: Any) -> str:
@@ -69,24 +71,32 @@ def _artifact_digest(artifact: Artifact) -> str:
         array = artifact.array(name)
         raw = array.tobytes()
         blocks[name] = _skops_digest(raw) if name.endswith("/skops") else hashlib.sha256(raw).hexdigest()
-    return digest_of({"kind": artifact.kind, "metadata": facts, "blocks": blocks})
+    return digest_of({"kind": artifact.kind, "metadata": _without_addresses(facts), "blocks": blocks})
+
+
+def _without_addresses(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_without_addresses(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {name: _without_addresses(value) for name, value in node.items() if name not in _ADDRESSES}
 
 
 def _skops_digest(raw: bytes) -> str:
-    """Of the contents: skops names parts by their addresses in memory, which differ from run to run."""
+    """Of the contents: skops calls the files of arrays by addresses as well."""
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
 
-        def plain(node: Any) -> Any:
+        def by_contents(node: Any) -> Any:
             if isinstance(node, list):
-                return [plain(item) for item in node]
+                return [by_contents(item) for item in node]
             if not isinstance(node, dict):
                 return node
-            kept = {name: plain(value) for name, value in node.items() if name != "__id__"}
+            named = {name: by_contents(value) for name, value in node.items()}
             if isinstance(node.get("file"), str):
-                kept["file"] = hashlib.sha256(archive.read(node["file"])).hexdigest()
-            return kept
+                named["file"] = hashlib.sha256(archive.read(node["file"])).hexdigest()
+            return named
 
-        return digest_of(plain(json.loads(archive.read("schema.json"))))
+        return digest_of(_without_addresses(by_contents(json.loads(archive.read("schema.json")))))
 
 
 def _encoder_digest(model: Any) -> str | None:
