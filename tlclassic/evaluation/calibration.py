@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["N_BINS", "ReliabilityBin", "binned", "brier", "calibration_error", "log_loss", "wilson_interval"]
+from tlclassic.errors import InvalidParameterError
+
+__all__ = [
+    "N_BINS",
+    "ReliabilityBin",
+    "binned",
+    "brier",
+    "calibration_error",
+    "check_proba",
+    "log_loss",
+    "wilson_interval",
+]
 
 N_BINS = 15
-_Z95 = 1.959963984540054
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -64,6 +75,31 @@ def calibration_error(bins: list[ReliabilityBin]) -> float:
     return sum(bin.count * abs(bin.accuracy - bin.confidence) for bin in bins) / total
 
 
+def check_proba(name: str, proba: npt.ArrayLike, n: int, n_classes: int, *, one_of: bool) -> npt.NDArray[np.float64]:
+    """The table as float64 (n, classes) within [0, 1]; rows of ``one_of`` several classes must add up to 1.
+
+    Raises
+    ------
+    InvalidParameterError
+        For another shape, values outside [0, 1], or rows with another sum; names ``name``.
+    """
+    table = np.asarray(proba, dtype=np.float64)
+    if table.shape != (n, n_classes):
+        raise InvalidParameterError(f"{name} must have shape ({n}, {n_classes}) (texts, classes); got {table.shape}.")
+    if not ((table >= -1e-6) & (table <= 1 + 1e-6)).all():
+        raise InvalidParameterError(
+            f"{name} must be between 0 and 1; got values outside. Pass probabilities, not scores."
+        )
+    total = table.sum(axis=1)
+    # A float16 softmax over many classes is off by up to about 5e-4.
+    if one_of and (far := np.abs(total - 1) > 1e-3).any():
+        row = int(far.argmax())
+        raise InvalidParameterError(
+            f"each row of {name} must add up to 1, row {row} has {total[row]:.4g}. Pass probabilities, not scores."
+        )
+    return np.clip(table, 0.0, 1.0)
+
+
 def log_loss(proba_of_truth: Floats) -> float:
     """Mean of ``-ln p``, with ``p`` at least the float64 epsilon as in scikit-learn."""
     return float(-np.log(np.clip(proba_of_truth, np.finfo(np.float64).eps, 1.0)).mean())
@@ -77,12 +113,13 @@ def brier(proba: Floats, truth: Floats) -> float:
     return float(np.square(proba - truth).sum(axis=1).mean())
 
 
-def wilson_interval(successes: int, n: int) -> tuple[float, float]:
-    """95 % score interval of a proportion (Wilson 1927)."""
+def wilson_interval(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Score interval of a proportion (Wilson 1927)."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = successes / n
-    centre = share + _Z95**2 / (2 * n)
-    margin = _Z95 * math.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n * n))
-    scale = 1 + _Z95**2 / n
+    centre = share + z**2 / (2 * n)
+    margin = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n * n))
+    scale = 1 + z**2 / n
     # With no success, or no failure, that end is exactly 0 or 1, which the sum misses by a rounding.
     low = (centre - margin) / scale if successes else 0.0
     return low, (centre + margin) / scale if successes < n else 1.0

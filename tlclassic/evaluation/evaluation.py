@@ -17,6 +17,7 @@ from tlclassic.evaluation.calibration import (
     binned,
     brier,
     calibration_error,
+    check_proba,
     log_loss,
     wilson_interval,
 )
@@ -159,31 +160,13 @@ def evaluate_predictions(
     if is_multilabel(given) or (classes is not None and not given):
         raise InvalidParameterError(f"classes must be a list of at least one label; got {classes!r}.")
     several = is_multilabel(truth)
-    table = None if proba is None else _check_proba(proba, len(truth), len(given), one_of=not several)
+    table = None if proba is None else check_proba("proba", proba, len(truth), len(given), one_of=not several)
     seen = (chain.from_iterable(truth), chain.from_iterable(predicted)) if several else (truth, predicted)
     names, unseen = known_classes(given, *seen)
     if table is not None and unseen:
         table = np.hstack([table, np.zeros((len(truth), len(unseen)))])
     measure = _evaluate_sets if several else _evaluate_labels
     return measure(truth, predicted, table, names, unseen if classes is not None else [])
-
-
-def _check_proba(proba: npt.ArrayLike, n: int, n_classes: int, *, one_of: bool) -> npt.NDArray[np.float64]:
-    table = np.asarray(proba, dtype=np.float64)
-    if table.shape != (n, n_classes):
-        raise InvalidParameterError(f"proba must have shape ({n}, {n_classes}) (texts, classes); got {table.shape}.")
-    if not ((table >= -1e-6) & (table <= 1 + 1e-6)).all():
-        raise InvalidParameterError(
-            "proba must be between 0 and 1; got values outside. Pass probabilities, not scores."
-        )
-    total = table.sum(axis=1)
-    # A float16 softmax over many classes is off by up to about 5e-4.
-    if one_of and (far := np.abs(total - 1) > 1e-3).any():
-        row = int(far.argmax())
-        raise InvalidParameterError(
-            f"each row of proba must add up to 1, row {row} has {total[row]:.4g}. Pass probabilities, not scores."
-        )
-    return np.clip(table, 0.0, 1.0)
 
 
 def _evaluate_labels(

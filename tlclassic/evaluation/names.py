@@ -9,16 +9,25 @@ __all__ = ["displayed", "name_of", "shortened", "worst_first"]
 
 #: Unicode categories: controls, surrogates, line and paragraph separators.
 _ACTING = ("Cc", "Cs", "Zl", "Zp")
+#: Embeddings, overrides and isolates of writing direction: one left open turns the rest of its line round.
+_TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 #: Combining marks, and format characters such as the joiners of emoji.
 _WITHOUT_WIDTH = ("Mn", "Me", "Cf")
 
 
 def name_of(label: Any) -> str:
-    """The label as text; characters that would act (line ends, terminal escapes, half surrogates) as their escapes."""
+    """The label as text; characters that would act (line ends, terminal escapes, half surrogates) as their escapes.
+
+    So are those that turn the direction of writing.
+    """
     text = str(label)
     if text.isprintable():
         return text or "''"
-    return "".join(_escaped(one) if unicodedata.category(one) in _ACTING else one for one in text)
+    return "".join(_escaped(one) if _acts(one) else one for one in text)
+
+
+def _acts(one: str) -> bool:
+    return one in _TURNING or unicodedata.category(one) in _ACTING
 
 
 def _escaped(one: str) -> str:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tlclassic.evaluation.calibration import ReliabilityBin
-from tlclassic.evaluation.names import displayed, name_of, shortened
+from tlclassic.evaluation.drawing import CHARACTER, cut, label_at, line, rect, svg, text_at
+from tlclassic.evaluation.names import displayed, name_of
 
 __all__ = ["confusion_map", "reliability_diagram", "score_bar"]
 
-_LABEL_LENGTH = 32
-#: Width of a character in units of the font size, for a gutter that holds the longest label.
-_CHARACTER = 0.6
 _MAP_SIZE = 770
 _NUMBERED = 30
 
@@ -34,30 +31,32 @@ def confusion_map(confusion: npt.NDArray[np.int64], classes: Sequence[Any], supp
     k = len(classes)
     cell = min(52.0, max(7.0, _MAP_SIZE / k))
     font = min(12.0, max(7.0, cell * 0.85))
-    gutter = 30 + font * _CHARACTER * max(displayed(_cut(label)) for label in classes)
+    gutter = 30 + font * CHARACTER * max(displayed(cut(label)) for label in classes)
     top = gutter
     size = cell * k
-    parts = [_rect(gutter, top, size, size, "plain")]
+    parts = [rect(gutter, top, size, size, "plain")]
     parts += _grid(k, cell, gutter, top) if k <= _NUMBERED else []
     parts += _cells(confusion, classes, support, cell, gutter, top)
     for place, label in enumerate(classes):
         middle = (place + 0.5) * cell
-        parts.append(_label(gutter - 6, top + middle + font * 0.35, font, label, anchor="end"))
-        parts.append(_label(gutter + middle + font * 0.35, top - 6, font, label, anchor="start", turned=True))
-    parts.append(_text(gutter + size / 2, 12, 12, "predicted", kind="axis", anchor="middle"))
-    parts.append(_text(12, top + size / 2, 12, "true class", kind="axis", anchor="middle", turned=True))
+        parts.append(label_at(gutter - 6, top + middle + font * 0.35, font, label, anchor="end"))
+        parts.append(label_at(gutter + middle + font * 0.35, top - 6, font, label, anchor="start", turned=True))
+    parts.append(text_at(gutter + size / 2, 12, 12, "predicted", kind="axis", anchor="middle"))
+    parts.append(text_at(12, top + size / 2, 12, "true class", kind="axis", anchor="middle", turned=True))
     name = "Confusion matrix: rows are the true classes, columns the predicted ones"
-    return _svg(gutter + size + 12, top + size + 8, name, parts, fixed=True)
+    width = gutter + size + 12
+    # A map of many classes keeps its size and scrolls: shrunk to a narrow window its labels could not be read.
+    return svg(width, top + size + 8, name, parts, least=width)
 
 
 def _grid(k: int, cell: float, left: float, top: float) -> list[str]:
     size = cell * k
     return [
-        line
+        edge
         for place in range(k + 1)
-        for line in (
-            _line(left + place * cell, top, left + place * cell, top + size, "grid"),
-            _line(left, top + place * cell, left + size, top + place * cell, "grid"),
+        for edge in (
+            line(left + place * cell, top, left + place * cell, top + size, "grid"),
+            line(left, top + place * cell, left + size, top + place * cell, "grid"),
         )
     ]
 
@@ -80,27 +79,30 @@ def _cells(
         told = f"{names[0]} found: " if i == j else f"{names[0]} taken for {names[1]}: "
         told += f"{count:,} ({share:.1%} of {int(totals[i]):,})"
         x, y = left + float(j) * cell, top + float(i) * cell
-        parts.append(_rect(x, y, cell, cell, kind, opacity=strength, title=told))
+        parts.append(rect(x, y, cell, cell, kind, opacity=strength, title=told))
         if len(classes) <= _NUMBERED:
             font = min(13.0, cell * 0.42, cell * 1.35 / len(str(count)))
             on = "on" if strength > 0.7 else "off"
-            parts.append(_text(x + cell / 2, y + cell / 2 + font * 0.35, font, str(count), kind=on, anchor="middle"))
+            parts.append(text_at(x + cell / 2, y + cell / 2 + font * 0.35, font, str(count), kind=on, anchor="middle"))
     return parts
 
 
-def reliability_diagram(bins: Sequence[ReliabilityBin]) -> str:
-    """Share of right answers against the stated probability, and how many texts each bin holds."""
+def reliability_diagram(bins: Sequence[ReliabilityBin], *, share: str = "right") -> str:
+    """Share of right answers against the stated probability, and how many texts each bin holds.
+
+    ``share`` says what the answers of a bin are counted for.
+    """
     most = max(bin.count for bin in bins)
     # Room for the name of the axis and the largest count beside it.
-    left = 32 + 11 * _CHARACTER * max(4, len(f"{most:,}"))
+    left = 32 + 11 * CHARACTER * max(4, len(f"{most:,}"))
     top, size, low, high = 16.0, 320.0, 376.0, 70.0
-    parts = [_rect(left, top, size, size, "plain")]
+    parts = [rect(left, top, size, size, "plain")]
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         x, y = left + tick * size, top + (1 - tick) * size
-        parts.append(_line(left - 4, y, left, y, "tick"))
-        parts.append(_text(left - 8, y + 4, 11, f"{tick:.2f}", anchor="end"))
-        parts.append(_line(x, low + high, x, low + high + 4, "tick"))
-        parts.append(_text(x, low + high + 17, 11, f"{tick:.2f}", anchor="middle"))
+        parts.append(line(left - 4, y, left, y, "tick"))
+        parts.append(text_at(left - 8, y + 4, 11, f"{tick:.2f}", anchor="end"))
+        parts.append(line(x, low + high, x, low + high + 4, "tick"))
+        parts.append(text_at(x, low + high + 17, 11, f"{tick:.2f}", anchor="middle"))
     points = []
     for bin in bins:
         if not bin.count:
@@ -108,65 +110,28 @@ def reliability_diagram(bins: Sequence[ReliabilityBin]) -> str:
         x, width = left + bin.low * size + 1, (bin.high - bin.low) * size - 2
         told = (
             f"probability {bin.low:.2f} to {bin.high:.2f}: {bin.count:,} answers, "
-            f"mean probability {bin.confidence:.3f}, {bin.accuracy:.1%} right"
+            f"mean probability {bin.confidence:.3f}, {bin.accuracy:.1%} {share}"
         )
         height = bin.accuracy * size
-        parts.append(_rect(x, top + size - height, width, height, "right", opacity=0.75, title=told))
+        parts.append(rect(x, top + size - height, width, height, "right", opacity=0.75, title=told))
         tall = max(1.0, high * bin.count / most)
-        parts.append(_rect(x, low + high - tall, width, tall, "count", title=told))
+        parts.append(rect(x, low + high - tall, width, tall, "count", title=told))
         x = left + bin.confidence * size
         points.append(f'<circle cx="{x:.1f}" cy="{top + size - height:.1f}" r="3.5" class="point"/>')
     # Over the bars, under the points.
-    parts.append(_line(left, top + size, left + size, top, "ideal"))
+    parts.append(line(left, top + size, left + size, top, "ideal"))
     parts += points
-    parts.append(_line(left, low + high, left + size, low + high, "tick"))
-    parts.append(_text(14, top + size / 2, 12, "share that is right", kind="axis", anchor="middle", turned=True))
-    parts.append(_text(14, low + high / 2, 12, "answers", kind="axis", anchor="middle", turned=True))
-    parts.append(_text(left - 8, low + 10, 11, f"{most:,}", anchor="end"))
-    parts.append(_text(left + size / 2, low + high + 36, 12, "stated probability", kind="axis", anchor="middle"))
-    return _svg(left + size + 20, low + high + 46, "Reliability diagram", parts)
+    parts.append(line(left, low + high, left + size, low + high, "tick"))
+    parts.append(text_at(14, top + size / 2, 12, f"share that is {share}", kind="axis", anchor="middle", turned=True))
+    parts.append(text_at(14, low + high / 2, 12, "answers", kind="axis", anchor="middle", turned=True))
+    parts.append(text_at(left - 8, low + 10, 11, f"{most:,}", anchor="end"))
+    parts.append(text_at(left + size / 2, low + high + 36, 12, "stated probability", kind="axis", anchor="middle"))
+    return svg(left + size + 20, low + high + 46, "Reliability diagram", parts)
 
 
-def score_bar(value: float) -> str:
-    """A bar for a value between 0 and 1."""
-    parts = [_rect(0, 2, 160, 10, "plain"), _rect(0, 2, 160 * value, 10, "right", opacity=0.85)]
+def score_bar(value: float, *, mark: float | None = None) -> str:
+    """A bar for a value between 0 and 1, with a tick at another value to compare it with."""
+    parts = [rect(0, 2, 160, 10, "plain"), rect(0, 2, 160 * value, 10, "right", opacity=0.85)]
+    if mark is not None:
+        parts.append(rect(min(158.0, max(0.0, 160 * mark - 1)), 0, 2, 14, "mark"))
     return f'<svg class="bar" width="160" height="14" aria-hidden="true">{"".join(parts)}</svg>'
-
-
-def _cut(label: Any) -> str:
-    return shortened(label, _LABEL_LENGTH)
-
-
-def _svg(width: float, height: float, name: str, parts: list[str], *, fixed: bool = False) -> str:
-    # A map of many classes keeps its size and scrolls: shrunk to a narrow window its labels could not be read.
-    style = f' style="min-width:{width:.0f}px"' if fixed else ""
-    box = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}"'
-    return f'<svg {box}{style} role="img" aria-label="{escape(name)}">{"".join(parts)}</svg>'
-
-
-def _rect(
-    x: float, y: float, width: float, height: float, kind: str, *, opacity: float = 1.0, title: str | None = None
-) -> str:
-    shade = f' fill-opacity="{opacity:.2f}"' if opacity < 1 else ""
-    start = f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" class="{kind}"{shade}'
-    return start + (f"><title>{escape(title)}</title></rect>" if title else "/>")
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, kind: str) -> str:
-    return f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" class="{kind}"/>'
-
-
-def _text(
-    x: float, y: float, size: float, text: str, *, kind: str = "", anchor: str = "start", turned: bool = False
-) -> str:
-    turn = f' transform="rotate(-90 {x:.1f} {y:.1f})"' if turned else ""
-    name = f' class="{kind}"' if kind else ""
-    place = f'x="{x:.1f}" y="{y:.1f}" font-size="{size:.1f}"'
-    return f'<text {place} text-anchor="{anchor}"{name}{turn}>{escape(text)}</text>'
-
-
-def _label(x: float, y: float, size: float, label: Any, *, anchor: str, turned: bool = False) -> str:
-    short = _cut(label)
-    drawn = _text(x, y, size, short, anchor=anchor, turned=turned)
-    name = name_of(label)
-    return drawn if short == name else drawn.replace("</text>", f"<title>{escape(name)}</title></text>")
