@@ -23,9 +23,10 @@ FLOORS = {
     "encoders": 3, "features": 3, "runtime": 3,
     "heads": 5, "evaluation": 5,
     "pipelines": 6,
-    "finetune": 7, "folding": 7,
+    "cascade": 7, "finetune": 7, "folding": 7,
     "opening": 8, "tuning": 8,
     "distillation": 9,
+    "comparison": 10,
     "app": 11, "__main__": 11, "__init__": 11,
 }  # fmt: skip
 #: The way from a text to its vectors: the vocabulary's tokens are told by a tokeniser.
@@ -132,7 +133,7 @@ def _standard_library(modules):
 def test_public_names():
     assert tlclassic.__all__ == sorted(tlclassic.__all__)
     assert tlclassic.__all__ == [
-        "CompiledClassifier", "EmbeddingVectorizer", "EncoderClassifier", "NgramClassifier", "NgramVectorizer",
+        "Cascade", "CompiledClassifier", "EmbeddingVectorizer", "EncoderClassifier", "NgramClassifier", "NgramVectorizer",
         "OnnxEncoder", "SoftLabelLogisticRegression", "Tokenizer", "WordVectors", "__version__", "compile", "load",
         "load_vectors", "save", "tune",
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from tlclassic._version import __version__
 
 #: Public name → the module that defines it.
 _LAZY: dict[str, str] = {
+    "Cascade": "tlclassic.cascade",
     "CompiledClassifier": "tlclassic.runtime",
     "EmbeddingVectorizer": "tlclassic.features",
     "EncoderClassifier": "tlclassic.heads.encoder_classifier",
@@ -29,6 +30,7 @@ _LAZY: dict[str, str] = {
 }
 
 __all__ = [
+    "Cascade",
     "CompiledClassifier",
     "EmbeddingVectorizer",
     "EncoderClassifier",

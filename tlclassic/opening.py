@@ -17,18 +17,19 @@ _NAMES = ("text", "label", "separator")
 
 
 def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence[str] = (), vectors: Any = None) -> Any:
-    """Open a model: a pipeline saved by :func:`tlclassic.save`, a compiled classifier, or an encoder's folder.
+    """Open a model: a pipeline saved by :func:`tlclassic.save`, a compiled classifier, or a folder.
 
-    A folder is a fine-tuned encoder with its heads, or a Hugging Face sequence classifier in ONNX; it becomes a
-    :class:`tlclassic.EncoderClassifier`. A compiled classifier is opened with NumPy and the kernels alone; scikit-learn
-    is imported for the others only.
+    A folder with ``cascade.json`` is a :class:`tlclassic.Cascade`; any other is a fine-tuned encoder with its heads, or
+    a Hugging Face sequence classifier in ONNX, and becomes a :class:`tlclassic.EncoderClassifier`. A compiled
+    classifier is opened with NumPy and the kernels alone; scikit-learn is imported for the others only.
 
     Parameters
     ----------
     path : path-like
     verify : bool
         Check every block against its checksum first (about 1 GB/s). Without it, blocks above 1 MiB are mapped unread.
-        A compiled classifier's small blocks are always checked, its large ones when ``verify`` is set.
+        A compiled classifier's small blocks are always checked, its large ones when ``verify`` is set; the models in a
+        cascade's folder are held against their digests.
     trusted : sequence of str
         For a pipeline: further type names to accept inside a part stored with skops.
     vectors : path-like, WordVectors, or a list of those, optional
@@ -36,12 +37,14 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
 
     Returns
     -------
-    estimator, CompiledClassifier or EncoderClassifier
+    estimator, CompiledClassifier, Cascade or EncoderClassifier
 
     Raises
     ------
     ForeignArtifactError, ArtifactVersionError, CorruptArtifactError
         Before anything is built.
+    ArtifactError
+        When something that the model refers to is missing or has changed.
     UnsafeFormatError
         When a part stored with skops holds types outside the allow-list and ``trusted``.
     EncoderFormatError
@@ -49,6 +52,9 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
     InvalidParameterError
         When ``trusted`` or ``vectors`` are given for a model that has no use for them.
     """
+    if _is_cascade(path):
+        _refuse_options(path, "a cascade", trusted, vectors)
+        return _open_cascade(path, verify)[0]
     if os.path.isdir(path):
         _refuse_options(path, "an encoder's folder", trusted, vectors)
         from tlclassic.heads.encoder_classifier import open_encoder_folder
@@ -67,6 +73,21 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
     return load_pipeline(path, verify=verify, trusted=trusted, vectors=vectors)
 
 
+def _is_cascade(path: str | os.PathLike[str]) -> bool:
+    # What serves a single file does not import this.
+    if not os.path.isdir(path):
+        return False
+    from tlclassic.cascade.folder import is_cascade
+
+    return is_cascade(path)
+
+
+def _open_cascade(path: str | os.PathLike[str], verify: bool) -> tuple[Any, dict[str, Any]]:
+    from tlclassic.cascade.folder import open_folder
+
+    return open_folder(path, lambda part: load(part, verify=verify), verify=verify)
+
+
 def _refuse_options(path: str | os.PathLike[str], kind: str, trusted: Sequence[str], vectors: Any) -> None:
     if trusted or vectors is not None:
         raise InvalidParameterError(
@@ -77,6 +98,9 @@ def _refuse_options(path: str | os.PathLike[str], kind: str, trusted: Sequence[s
 
 def load_with_task(path: str | os.PathLike[str], *, vectors: Any = None) -> tuple[Any, dict[str, Any]]:
     """A model and what is known of its task: columns, separator, and the labels of a multi-label model."""
+    if _is_cascade(path):
+        _refuse_options(path, "a cascade", (), vectors)
+        return _open_cascade(path, True)
     model = load(path, vectors=vectors)
     if os.path.isdir(path):
         from tlclassic.heads.encoder_classifier import folder_task

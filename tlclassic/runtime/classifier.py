@@ -98,6 +98,11 @@ class CompiledClassifier:
         return bool(self.metadata["link"] != "none")
 
     @property
+    def thresholds_(self) -> NDArray[np.float64] | None:
+        """The probability from which each label is given, of shape (n_labels,); None: above one half, or one label."""
+        return self._arrays.get("thresholds")
+
+    @property
     def nbytes(self) -> int:
         """Bytes of the tables."""
         return sum(array.nbytes for array in self._arrays.values())
