@@ -11,14 +11,15 @@ from tlclassic.distillation import distill, open_teacher
 from tlclassic.distillation.material import gather, make_texts
 from tlclassic.distillation.recipes import EFFORTS, first_recipes
 from tlclassic.distillation.searching import LABELLED, MADE, TRANSFER, Pool
+from tlclassic.distillation.soft_label_files import SoftLabels
 from tlclassic.errors import InvalidParameterError
 
-WORDS = {"fine": 1.0, "great": 2.0, "lovely": 1.5, "dull": -1.0, "awful": -2.0, "poor": -1.5}
+WORDS = {"fine": 1.0, "great": 2.1, "lovely": 1.6, "dull": -1.3, "awful": -2.4, "poor": -1.7}
 FILLERS = ("film", "plot", "cast", "score", "camera", "script", "scene", "ending")
 
 
 def teach(texts):
-    z = np.array([sum(WORDS.get(word, 0.0) for word in text.split()) for text in texts])
+    z = np.array([sum(WORDS.get(word, 0.0) for word in text.split()) - 0.3 for text in texts])
     positive = 1.0 / (1.0 + np.exp(-2.0 * z))
     return np.column_stack([1.0 - positive, positive])
 
@@ -242,3 +243,28 @@ def test_efforts_grow():
 def test_bad_input_is_refused_by_name(options, message):
     with pytest.raises(InvalidParameterError, match=message):
         distill(TEACHER, **options)
+
+
+# -- a teacher that was asked before ---------------------------------------------------------------------------------
+
+
+def test_probabilities_that_are_known_already():
+    texts = list(dict.fromkeys(reviews(500)))
+    soft = SoftLabels(texts, ["neg", "pos"], teach(texts).astype(np.float32), False)
+    labelled, dev = ["a fine film nobody asked about"], reviews(100, seed=7)
+    result = distill(soft, labelled=(labelled, ["pos"]), dev=(dev, labels_of(dev)), effort="small")
+    assert result.pool.counts() == {
+        "labelled": 1,
+        "transfer": len(set(texts) - set(dev)),
+        "made": 0,
+        "dev": 100,
+    }
+    assert result.pool.P[0].tolist() == [0.0, 1.0]
+    assert result.teacher_score is None
+    assert agreement(result.compiled, reviews(300, seed=8)) > 0.9
+
+
+def test_texts_without_known_probabilities_are_refused():
+    soft = SoftLabels(["a"], ["neg", "pos"], np.array([[0.5, 0.5]], dtype=np.float32), False)
+    with pytest.raises(InvalidParameterError, match=r"texts must be among those of the .*; 'other' is not"):
+        distill(soft, ["a", "other", "another"], dev=(["x"], ["pos"]), effort="small")

@@ -82,7 +82,7 @@ def test_the_columns_are_put_in_order():
     "head",
     [
         OneVsRestClassifier(LogisticRegression()),
-        ThresholdClassifier(OneVsRestClassifier(LogisticRegression()), cv=2),
+        ThresholdClassifier(OneVsRestClassifier(LogisticRegression()), cv=4),
         SoftLabelLogisticRegression(),
         RandomForestClassifier(n_estimators=5, random_state=0),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,10 @@ from tlclassic.errors import InputError, InvalidParameterError
 
 if TYPE_CHECKING:
     from tlclassic.distillation import Distilled
+
+
+#: A teacher's name that is no model but a file of texts with their probabilities.
+_DATA = re.compile(r"\.(tsv|csv|jsonl|ndjson|parquet)(\.(gz|zst|bz2|xz))?$")
 
 
 class EffortChoice(StrEnum):
@@ -36,7 +41,8 @@ def distill(
     teacher: Annotated[
         list[str],
         typer.Argument(
-            help="A model's file or folder, or the URL of one that answers /predict; several are averaged.",
+            help="A model's file or folder, the URL of one that answers /predict, or a file of texts with their "
+            "probabilities; several models are averaged.",
             show_default=False,
         ),
     ],
@@ -125,19 +131,21 @@ def distill(
 
     Example: tlclassic distill tuned --texts reviews.txt --train train.tsv --dev dev.tsv --out small.tlc
     """
-    from tlclassic.distillation import EFFORTS, distill, open_teacher, read_transfer
+    from tlclassic.distillation import EFFORTS, distill, read_transfer
 
-    _check_paths(out, report, test, [train, dev, test, *(texts or [])], texts, train)
-    asked = open_teacher(
-        [_opened(name, vectors) for name in teacher] if len(teacher) > 1 else _opened(teacher[0], vectors)
-    )
+    _check_paths(out, report, test, [train, dev, test, *(texts or [])])
+    asked = _teacher(teacher, text, vectors)
     reading = {**_reading(text, label, asked.multilabel, separator, input_format, quoted)}
     labelled = None if train is None else _labelled(train, reading, asked)
     chosen = None if dev is None else _labelled(dev, reading, asked)
     fixed = {"temperature": temperature, "hard_weight": hard_weight, "transfer_weight": transfer_weight}
     transfer = (
-        read_transfer(texts, max_texts=2 * EFFORTS[str(effort)].transfer, random_state=seed, text=text) if texts else []
+        read_transfer(texts, max_texts=2 * EFFORTS[str(effort)].transfer, random_state=seed, text=text)
+        if texts
+        else None
     )
+    if transfer is None and labelled is None and not hasattr(asked, "soft"):
+        raise InvalidParameterError("there is nothing to learn from: give --texts, --train or both.")
     with progress_bar("distilling") as advance:
         result = distill(
             asked,
@@ -168,12 +176,8 @@ def distill(
     print_json(found) if json else _print(found)
 
 
-def _check_paths(
-    out: Path, report: Path | None, test: Path | None, inputs: list[Path | None], texts: Any, train: Path | None
-) -> None:
+def _check_paths(out: Path, report: Path | None, test: Path | None, inputs: list[Path | None]) -> None:
     """Before any work."""
-    if not texts and train is None:
-        raise InvalidParameterError("there is nothing to learn from: give --texts, --train or both.")
     for path in (out, report):
         if path is not None:
             check_out(path, *inputs)
@@ -185,12 +189,18 @@ def _check_paths(
         )
 
 
-def _opened(name: str, vectors: list[Path] | None) -> Any:
-    if name.startswith(("http://", "https://")) or not vectors:
-        return name
-    from tlclassic.opening import load
+def _teacher(names: list[str], text: str, vectors: list[Path] | None) -> Any:
+    """What gives the probabilities."""
+    from tlclassic.distillation import KnownAnswers, open_teacher, read_soft_labels
 
-    return load(name, vectors=vectors)
+    files = [name for name in names if _DATA.search(name.lower())]
+    if not files:
+        return open_teacher(names[0] if len(names) == 1 else names, vectors=vectors)
+    if len(names) > 1:
+        raise InvalidParameterError(
+            f"a file of probabilities must be the only teacher; got {len(names)} with {files[0]}."
+        )
+    return KnownAnswers(read_soft_labels(files[0], text=text), name=files[0])
 
 
 def _labelled(path: Path, reading: dict[str, Any], teacher: Any) -> tuple[list[str], list[Any]]:
@@ -216,19 +226,24 @@ def _compared(
     result: Distilled, teacher: Any, test: tuple[list[str], list[Any]], report: Path | None, out: Path
 ) -> dict[str, Any]:
     """Teacher and student on the test texts; the report if one is wanted."""
-    from tlclassic.distillation import fidelity, measure_speed
+    import numpy as np
+
+    from tlclassic.distillation import fidelity
     from tlclassic.storage import atomic_write
 
     texts, labels = test
+    known = teacher.look_up(texts) if hasattr(teacher, "look_up") else teacher.probabilities(texts)
+    if np.isnan(known).any():
+        raise InvalidParameterError(f"--test must have texts that {teacher.name} has probabilities of.")
     found = fidelity(
         texts,
         labels,
-        teacher.probabilities(texts),
+        known,
         result.compiled,
         classes=teacher.classes,
         multilabel=teacher.multilabel,
         undistilled=result.undistilled(),
-        speed=measure_speed(teacher, result.compiled, texts, path=out),
+        speed=_speed(teacher, result, texts, out),
     )
     if report is not None and report.suffix == ".html":
         found.to_html(report, title=f"{out.name}: student of {teacher.name}")
@@ -239,10 +254,20 @@ def _compared(
 
         with atomic_write(report) as file:
             file.write((dumps(found.as_dict(), ensure_ascii=False, allow_nan=False, indent=1) + "\n").encode())
-    shown = found.as_dict()
+    shown: dict[str, Any] = found.as_dict()
     for name in ("examples", "per_class", "calibration"):
         shown.pop(name, None)
     return shown
+
+
+def _speed(teacher: Any, result: Distilled, texts: list[str], out: Path) -> Any:
+    """Of both, where the teacher can be asked."""
+    from tlclassic.distillation import measure_speed
+
+    if hasattr(teacher, "look_up"):
+        return None
+    path = teacher.name if Path(teacher.name).exists() else None
+    return measure_speed(teacher.probabilities, result.compiled, texts, teacher_path=path, student_path=out)
 
 
 def _print(found: dict[str, Any]) -> None:
@@ -251,7 +276,9 @@ def _print(found: dict[str, Any]) -> None:
         f"{counts['labelled']:,} labelled texts, {counts['transfer']:,} without labels, {counts['made']:,} made; "
         f"{counts['dev']:,} to choose by; {found['n_trials']} recipes tried"
     )
-    print(f"{found['metric']} on dev: teacher {found['teacher']['dev_score']:.4f}, student {best['score']:.4f}")
+    teacher = found["teacher"]["dev_score"]
+    print(f"{found['metric']} on dev: " + ("" if teacher is None else f"teacher {teacher:.4f}, "), end="")
+    print(f"student {best['score']:.4f}")
     for name, value in best["recipe"].items():
         print(f"  {name}: {value}")
     for row in found["size_curve"]:

@@ -1,5 +1,36 @@
 """What a big model knows, moved into a small one."""
 
+from tlclassic.distillation.augmentation import METHODS, augment
+from tlclassic.distillation.distilling import distill
+from tlclassic.distillation.fidelity import Fidelity, fidelity
+from tlclassic.distillation.fidelity_speed import Baseline, ModelCost, Speed, measure_speed
+from tlclassic.distillation.known_answers import KnownAnswers
+from tlclassic.distillation.recipes import EFFORTS
+from tlclassic.distillation.result import Distilled
+from tlclassic.distillation.soft_label_files import SoftLabelFile, SoftLabels, read_soft_labels
+from tlclassic.distillation.soft_labels import soft_labels
 from tlclassic.distillation.static_vectors import StaticOptions, static_vectors
+from tlclassic.distillation.teachers import ProbabilityTeacher, open_teacher
 
-__all__ = ["StaticOptions", "static_vectors"]
+__all__ = [
+    "EFFORTS",
+    "METHODS",
+    "Baseline",
+    "Distilled",
+    "Fidelity",
+    "KnownAnswers",
+    "ModelCost",
+    "ProbabilityTeacher",
+    "SoftLabelFile",
+    "SoftLabels",
+    "Speed",
+    "StaticOptions",
+    "augment",
+    "distill",
+    "fidelity",
+    "measure_speed",
+    "open_teacher",
+    "read_soft_labels",
+    "soft_labels",
+    "static_vectors",
+]

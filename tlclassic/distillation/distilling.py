@@ -10,10 +10,12 @@ from typing import Any
 from tlclassic._compat import available_cpus
 from tlclassic._validate import check_choice, check_integer, check_number
 from tlclassic.distillation.augmentation import METHODS
+from tlclassic.distillation.known_answers import KnownAnswers
 from tlclassic.distillation.material import ask, gather, make_texts
 from tlclassic.distillation.recipes import EFFORTS, Recipe, first_recipes
 from tlclassic.distillation.result import Distilled
 from tlclassic.distillation.searching import Search
+from tlclassic.distillation.soft_label_files import SoftLabels
 from tlclassic.distillation.students import Maker
 from tlclassic.distillation.teachers import ProbabilityTeacher, open_teacher
 from tlclassic.errors import InvalidParameterError
@@ -58,8 +60,9 @@ def distill(
 
     Parameters
     ----------
-    teacher : model, path, URL, callable or ProbabilityTeacher, or a list of those
-        As for :func:`tlclassic.distillation.open_teacher`.
+    teacher : model, path, URL, callable or ProbabilityTeacher, or a list of those; or SoftLabels
+        As for :func:`tlclassic.distillation.open_teacher`; or texts with their probabilities, as
+        :func:`tlclassic.distillation.read_soft_labels` reads them, which are the texts to learn from then.
     texts : sequence of str, optional
         Texts without labels, of the kind that the student is to be used on; the more, the better.
     labelled : (texts, labels), optional
@@ -125,7 +128,10 @@ def distill(
     began = time.perf_counter()
     _check(student, effort, metric, augmentation, fixed, threads, random_state)
     limit = None if max_size is None else parse_size(max_size)
-    asked = teacher if isinstance(teacher, ProbabilityTeacher) else open_teacher(teacher)
+    asked = KnownAnswers(teacher) if isinstance(teacher, SoftLabels) else _opened(teacher)
+    if isinstance(asked, KnownAnswers):
+        # What it was not asked about cannot be made up.
+        texts, augmentation = asked.soft.texts if texts is None else texts, ()
     report = on_progress or (lambda stage, done, total: None)
     metric = metric or ("macro_f1" if asked.multilabel else "accuracy")
     lexicon = _vectors(vectors, student, augmentation)
@@ -196,6 +202,10 @@ def _check(
         check_number(name, value, low=0.0)
 
 
+def _opened(teacher: Any) -> ProbabilityTeacher | KnownAnswers:
+    return teacher if isinstance(teacher, (ProbabilityTeacher, KnownAnswers)) else open_teacher(teacher)
+
+
 def _vectors(vectors: Any, student: str, augmentation: Sequence[str] | None) -> WordVectors | None:
     if "vectors" not in student and "replace_neighbours" not in (augmentation or ()):
         return None
@@ -209,4 +219,5 @@ def _bits(limit: int | None) -> int:
 
 
 def _with_fixed(recipes: list[Recipe], fixed: Mapping[str, float] | None) -> list[Recipe]:
-    return [replace(recipe, **(fixed or {})) for recipe in recipes]
+    changes: dict[str, Any] = dict(fixed or {})
+    return [replace(recipe, **changes) for recipe in recipes]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tlclassic._validate import check_texts
 from tlclassic.distillation.augmentation import METHODS, augment
+from tlclassic.distillation.known_answers import KnownAnswers
 from tlclassic.distillation.searching import LABELLED, MADE, TRANSFER, Pool
 from tlclassic.distillation.soft_labels import soft_labels
 from tlclassic.distillation.teachers import ProbabilityTeacher
@@ -53,7 +54,7 @@ class Material:
 
 
 def gather(
-    teacher: ProbabilityTeacher,
+    teacher: ProbabilityTeacher | KnownAnswers,
     texts: Sequence[str] | None,
     labelled: tuple[Sequence[str], Any] | None,
     dev: tuple[Sequence[str], Any] | None,
@@ -103,7 +104,7 @@ def _held_out(n: int) -> int:
     return max(1, min(HELD_OUT_MOST, int(n * HELD_OUT_SHARE)))
 
 
-def _pair(name: str, given: Any, teacher: ProbabilityTeacher) -> tuple[list[str], Float]:
+def _pair(name: str, given: Any, teacher: ProbabilityTeacher | KnownAnswers) -> tuple[list[str], Float]:
     """Texts and their labels as a matrix over the teacher's classes."""
     if given is None:
         return [], np.zeros((0, len(teacher.classes)))
@@ -119,7 +120,7 @@ def _pair(name: str, given: Any, teacher: ProbabilityTeacher) -> tuple[list[str]
     return texts, _hard(name, labels, teacher)
 
 
-def _hard(name: str, labels: Any, teacher: ProbabilityTeacher) -> Float:
+def _hard(name: str, labels: Any, teacher: ProbabilityTeacher | KnownAnswers) -> Float:
     if hasattr(labels, "ndim") and labels.ndim == 2:
         return read_targets(labels, classes=teacher.classes, multilabel=teacher.multilabel).P
     place = {label: column for column, label in enumerate(teacher.classes)}
@@ -159,7 +160,7 @@ def _without_vectors() -> list[str]:
 
 
 def ask(
-    teacher: ProbabilityTeacher,
+    teacher: ProbabilityTeacher | KnownAnswers,
     material: Material,
     made: list[str],
     cache: Any,
@@ -167,9 +168,13 @@ def ask(
 ) -> tuple[Pool, NDArray[np.float32]]:
     """The teacher's probabilities of everything, dev first: its own accuracy is known early."""
     every = [*material.dev, *material.labelled, *material.transfer, *made]
-    P = soft_labels(
-        teacher, every, cache=cache, on_progress=lambda done, total: report("asking the teacher", done, total)
-    )
+    if isinstance(teacher, KnownAnswers):
+        P = teacher.look_up(every)
+        _fill(P[len(material.dev) :], material, teacher)
+    else:
+        P = soft_labels(
+            teacher, every, cache=cache, on_progress=lambda done, total: report("asking the teacher", done, total)
+        )
     teacher_dev, P = P[: len(material.dev)], P[len(material.dev) :]
     counts = {LABELLED: len(material.labelled), TRANSFER: len(material.transfer), MADE: len(made)}
     kind = np.repeat(np.array(list(counts), dtype=np.int8), list(counts.values()))
@@ -189,5 +194,18 @@ def ask(
     return pool, teacher_dev
 
 
+def _fill(P: NDArray[np.float32], material: Material, teacher: KnownAnswers) -> None:
+    """Labelled texts that the teacher was not asked about have their labels for probabilities."""
+    labelled = P[: len(material.labelled)]
+    unknown = np.isnan(labelled).any(axis=1)
+    labelled[unknown] = material.hard[unknown]
+    others = np.isnan(P).any(axis=1)
+    if others.any():
+        text = material.transfer[int(np.flatnonzero(others)[0]) - len(material.labelled)]
+        raise InvalidParameterError(
+            f"texts must be among those of {teacher.name}; {text!r:.60} is not. Leave them out."
+        )
+
+
 def _one_hot(P: NDArray[Any]) -> Float:
-    return np.eye(P.shape[1])[P.argmax(axis=1)]
+    return np.asarray(np.eye(P.shape[1])[P.argmax(axis=1)])

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlclassic.distillation.known_answers import KnownAnswers
 from tlclassic.distillation.searching import Pool, Trial
 from tlclassic.distillation.students import Maker
 from tlclassic.distillation.teachers import ProbabilityTeacher
@@ -30,7 +31,7 @@ class Distilled:
     ----------
     student : NgramClassifier, or ThresholdClassifier of one for several labels a text
     compiled : CompiledClassifier
-    teacher : ProbabilityTeacher
+    teacher : ProbabilityTeacher or KnownAnswers
     best : Trial
         The chosen recipe and its score on dev.
     trials : list of Trial
@@ -46,7 +47,7 @@ class Distilled:
 
     student: Any
     compiled: Any
-    teacher: ProbabilityTeacher
+    teacher: ProbabilityTeacher | KnownAnswers
     best: Trial
     trials: list[Trial]
     pool: Pool
@@ -57,9 +58,11 @@ class Distilled:
     notes: list[str] = field(default_factory=list)
 
     @property
-    def teacher_score(self) -> float:
-        """The teacher's own score on dev."""
+    def teacher_score(self) -> float | None:
+        """The teacher's own score on dev; None where its answers to those texts are not known."""
         pool = self.pool
+        if np.isnan(self.teacher_dev).any():
+            return None
         single = len(pool.classes) == 2 and not pool.multilabel
         columns = slice(1, None) if single else slice(None)
         loss = Targets(pool.classes, pool.dev, pool.multilabel).loss

@@ -247,7 +247,7 @@ class Search:
 def _mean_square(X: Any) -> float:
     """Of the length of a row, from a sample."""
     rows = X[:: max(1, X.shape[0] // 1000)]
-    return float((rows.data.astype(np.float64) ** 2).sum()) / max(1, rows.shape[0])
+    return float((rows.data.astype(np.float64) ** 2).sum() / max(1, rows.shape[0]))
 
 
 def _changed(recipe: Recipe, changes: dict[str, tuple[Any, ...]]) -> Iterator[Recipe]:

@@ -83,14 +83,15 @@ class Maker:
         )
         sample = texts[:: max(1, len(texts) // 1000)]
         entries = model._make_features().count_entries(sample) * len(texts) / len(sample)
-        return model.set_params(solver=solver_for(entries, len(self.pool.classes)))
+        model.set_params(solver=solver_for(entries, len(self.pool.classes)))
+        return model
 
     def compile(
         self, student: Any, max_size: int | None, provenance: Mapping[str, Any], *, dtype: str | None = None
     ) -> Any:
         """The compiled student; its report is on dev."""
         labels = self.pool.dev.astype(np.int64)
-        shown = labels if self.pool.multilabel else self.pool.classes[labels.argmax(axis=1)].tolist()
+        shown: Any = labels if self.pool.multilabel else self.pool.classes[labels.argmax(axis=1)].tolist()
         return compile(
             student,
             dtype=dtype or self.dtype,

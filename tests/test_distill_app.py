@@ -1,0 +1,103 @@
+"""``tlclassic distill`` from the shell, on the embedded sample."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tlclassic import load
+from tlclassic.data import load_sample
+
+
+def run(*arguments, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "tlclassic", *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """The sample as files, and a teacher trained on it."""
+    path = tmp_path_factory.mktemp("distill")
+    for split in ("train", "dev", "test"):
+        data = load_sample(split).dataset("sentiment")
+        rows = [f"{text}\t{label}\n" for text, label in zip(data.texts, data.labels, strict=True)]
+        (path / f"{split}.tsv").write_text("text\tlabel\n" + "".join(rows), "utf-8")
+    (path / "more.txt").write_text("\n".join(load_sample("unlabelled").texts) + "\n", "utf-8")
+    run("train", path / "train.tsv", "--features", "tfidf", "--out", path / "teacher.tlc")
+    return path
+
+
+def test_from_texts_to_a_student_and_a_report(folder, tmp_path):
+    out, report = tmp_path / "student.tlc", tmp_path / "fidelity.html"
+    done = run(
+        "distill", folder / "teacher.tlc", "--texts", folder / "more.txt", "--train", folder / "train.tsv",
+        "--dev", folder / "dev.tsv", "--test", folder / "test.tsv", "--report", report, "--out", out,
+        "--effort", "small", "--max-size", "1MB", "--cache", tmp_path / "answers", "--json",
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert found["bytes"] == out.stat().st_size <= 1_000_000
+    assert found["texts"]["transfer"] > 200
+    assert found["texts"]["dev"] == len(load_sample("dev").dataset("sentiment").texts)
+    assert 0 < found["test"]["student"]["accuracy"]["value"] <= 1
+    assert report.read_text("utf-8").startswith("<!DOCTYPE html>")
+    provenance = load(out).metadata["provenance"]
+    assert provenance["teacher"]["name"].endswith("teacher.tlc")
+    assert set(map(len, provenance["sha256"].values())) == {64}
+    # The teacher's answers are there already: a second student asks nothing.
+    again = run(
+        "distill", folder / "teacher.tlc", "--texts", folder / "more.txt", "--out", tmp_path / "second.tlc",
+        "--effort", "small", "--augment", "none", "--hard-weight", "0.5", "--temperature", "2",
+        "--cache", tmp_path / "answers",
+    )  # fmt: skip
+    assert "temperature: 2.0" in again.stdout
+    assert "saved " in again.stdout
+
+
+def test_a_file_of_probabilities_is_a_teacher(folder, tmp_path):
+    run(
+        "predict", folder / "teacher.tlc", folder / "train.tsv", "--proba", "--keep", "text", "--format", "tsv",
+        "--output", tmp_path / "soft.tsv",
+    )  # fmt: skip
+    run(
+        "distill", tmp_path / "soft.tsv", "--dev", folder / "dev.tsv", "--out", tmp_path / "student.tlc",
+        "--effort", "small",
+    )  # fmt: skip
+    assert sorted(load(tmp_path / "student.tlc").classes_.tolist()) == ["negative", "neutral", "positive"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["nowhere.tlc", "--texts", "more.txt", "--out", "x.tlc"], 1, "nowhere.tlc"),
+        (["teacher.tlc", "--out", "x.tlc"], 2, "nothing to learn from: give --texts, --train or both"),
+        (["teacher.tlc", "--texts", "nowhere.txt", "--out", "x.tlc"], 1, "nowhere.txt"),
+        (["teacher.tlc", "--texts", "more.txt", "--out", "more.txt"], 2, "must not replace an input"),
+        (
+            ["teacher.tlc", "--texts", "more.txt", "--out", "x.tlc", "--report", "r.html"],
+            2,
+            "on texts that neither has seen: give --test",
+        ),
+        (
+            ["teacher.tlc", "--texts", "more.txt", "--out", "x.tlc", "--test", "test.tsv", "--report", "r.pdf"],
+            2,
+            "must end in .html, .md or .json",
+        ),
+        (["teacher.tlc", "--texts", "more.txt", "--out", "x.tlc", "--augment", "magic"], 2, "magic"),
+    ],
+)
+def test_wrong_use_is_told_and_leaves_nothing(folder, monkeypatch, arguments, code, message):
+    monkeypatch.chdir(folder)
+    assert message in run("distill", *arguments, code=code).stderr
+    assert not (folder / "x.tlc").exists()
+
+
+def test_labels_that_the_teacher_does_not_know_are_named(folder, tmp_path):
+    (tmp_path / "odd.tsv").write_text("text\tlabel\nfine\tpositive\nhm\tperhaps\n", "utf-8")
+    done = run("distill", folder / "teacher.tlc", "--train", tmp_path / "odd.tsv", "--out", tmp_path / "x.tlc", code=1)
+    assert "the teacher does not know the label 'perhaps' of text 2" in done.stderr
