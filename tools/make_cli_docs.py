@@ -11,6 +11,7 @@ COMMANDS = (
     "train",
     "tune",
     "compile",
+    "cascade",
     "predict",
     "evaluate",
     "vectors info",

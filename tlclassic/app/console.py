@@ -13,7 +13,7 @@ from typing import Any
 from tlclassic.errors import InvalidParameterError, TlclassicWarning
 from tlclassic.storage import check_destination
 
-__all__ = ["check_out", "note", "print_json", "progress_bar", "warnings_on_stderr"]
+__all__ = ["check_out", "note", "print_json", "progress_bar", "say_shares", "warnings_on_stderr"]
 
 #: Called with (done, total or None when it is not known).
 Advance = Callable[[int, int | None], None]
@@ -70,6 +70,14 @@ def progress_bar(description: str) -> Iterator[Advance]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(description, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def say_shares(model: Any, report: Any) -> None:
+    """On stderr, who of a cascade answered how many texts; nothing for other models, whose ``report`` is None."""
+    if report is not None:
+        from tlclassic.cascade.report import shares
+
+        note(f"cascade: {shares(report, teacher=model.teacher is not None)}")
 
 
 @contextlib.contextmanager

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tlclassic.app.console import note, print_json
+from tlclassic.app.console import note, print_json, say_shares
 from tlclassic.app.options import FormatOption, JsonOption, QuotedOption, StoresOption
 from tlclassic.errors import InputError
 
@@ -63,12 +64,25 @@ def evaluate(
     labels = task.get("labels")
     classes = class_names(pipeline, labels)
     predictions = predict_texts(pipeline, data.texts, labels=labels, proba=has_probabilities(pipeline))
+    say_shares(pipeline, predictions.report)
     truth = _like_classes(data.labels, classes)
+    if predictions.unanswered is not None:
+        predictions, truth = _answered(predictions, truth, test)
     evaluation = evaluate_predictions(truth, predictions.labels, predictions.proba, classes)
     if report is not None:
         evaluation.to_html(report)
         note(f"wrote {report}")
     print_json(evaluation.as_dict()) if json else print(evaluation)
+
+
+def _answered(predictions: Any, truth: list[Any], path: str) -> tuple[Any, list[Any]]:
+    """Those that a cascade without a teacher answers: what it leaves is no error."""
+    places = [place for place, left in enumerate(predictions.unanswered.tolist()) if not left]
+    if not places:
+        raise InputError("no text was answered, there is nothing to measure", path=path, remedy="Lower the threshold")
+    note("what follows is of the answered texts alone")
+    labels = [predictions.labels[place] for place in places]
+    return replace(predictions, labels=labels, proba=predictions.proba[places]), [truth[place] for place in places]
 
 
 def _like_classes(labels: list[Any], classes: list[Any]) -> list[Any]:

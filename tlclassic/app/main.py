@@ -19,7 +19,10 @@ from tlclassic.errors import InvalidParameterError, TlclassicError
 __all__ = ["COMMANDS", "build", "main"]
 
 #: In the order of the help.
-COMMANDS = ("train", "tune", "compile", "distill", "predict", "evaluate", "vectors", "encoder", "finetune", "demo")
+COMMANDS = (
+    "train", "tune", "compile", "distill", "cascade", "bench", "predict", "evaluate", "vectors", "encoder", "finetune",
+    "demo",
+)  # fmt: skip
 #: Those of them that have commands of their own.
 _GROUPS = ("vectors", "encoder")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tlclassic.app.console import check_out, progress_bar
+from tlclassic.app.console import check_out, progress_bar, say_shares
 from tlclassic.app.options import FormatOption, OutputFormat, QuotedOption, StoresOption
 from tlclassic.data.batches import format_of_name
 from tlclassic.errors import InvalidParameterError
@@ -67,7 +67,7 @@ def predict(
         quoted=quoted,
         batch_size=batch_size,
     )
-    done = 0
+    done, report = 0, None
     with (
         progress_bar("predicting") as advance,
         open_writer(output, format=str(output_format), columns=shape.columns) as writer,
@@ -79,6 +79,8 @@ def predict(
             writer.write({**{name: batch.columns[name] for name in kept}, **shape.rows(predictions)})
             done += len(predictions.labels)
             advance(done, None)
+            report = predictions.report if report is None else report + predictions.report
+    say_shares(pipeline, report)
 
 
 def _format_of(wanted: OutputFormat | None, output: str) -> OutputFormat:
@@ -114,7 +116,7 @@ class _Shape:
     def rows(self, predictions: Any) -> dict[str, list[Any]]:
         labels = predictions.labels
         if self._flat_labels and labels and isinstance(labels[0], list):
-            labels = [self._separator.join(map(str, row)) for row in labels]
+            labels = [self._separator.join("" if item is None else str(item) for item in row) for row in labels]
         columns = {self._column: labels}
         if not self._proba:
             return columns

@@ -23,10 +23,16 @@ class Predictions:
     labels : list of length n
         One label a text, of the type it was trained with; for multi-label, a list of labels a text.
     proba : float array of shape (n, n_classes), or None
+    unanswered : bool array of shape (n,), or None
+        Which texts a cascade without a teacher does not answer.
+    report : CascadeReport or None
+        Of a cascade: who answered, and in what time.
     """
 
     labels: list[Any]
     proba: NDArray[np.floating[Any]] | None
+    unanswered: NDArray[np.bool_] | None = None
+    report: Any = None
 
 
 def class_names(pipeline: Any, labels: Sequence[Any] | None = None) -> list[Any]:
@@ -63,12 +69,23 @@ def predict_texts(
         raise InvalidParameterError(f"proba=True needs a head with probabilities; {head} has none. Calibrate it.")
     if not texts:
         return Predictions([], np.empty((0, len(class_names(pipeline, labels)))) if proba else None)
+    if hasattr(pipeline, "answer"):
+        return _of_cascade(pipeline, texts, labels, proba)
     features, head = _split(pipeline)
     vectors = texts if features is None else features.transform(texts)
     probabilities = head.predict_proba(vectors) if proba else None
     if labels is None and probabilities is not None:
         return Predictions(head.classes_[probabilities.argmax(axis=1)].tolist(), probabilities)
     return Predictions(_names(head.predict(vectors), labels), probabilities)
+
+
+def _of_cascade(cascade: Any, texts: Sequence[str], labels: Sequence[Any] | None, proba: bool) -> Predictions:
+    answers = cascade.answer(texts)
+    unanswered = answers.passed_on if cascade.teacher is None else None
+    named = _names(answers.labels, labels)
+    if labels is not None and unanswered is not None:
+        named = [[cascade.unsure] if left else row for left, row in zip(unanswered.tolist(), named, strict=True)]
+    return Predictions(named, answers.proba if proba else None, unanswered, answers.report)
 
 
 def _split(pipeline: Any) -> tuple[Any, Any]:
