@@ -107,22 +107,19 @@ def made(name, text, n=200, vectors=VECTORS):
 
 def test_tokens_are_dropped_and_the_rest_stays():
     found = made("drop_tokens", "Good, OLD film")
-    assert (
-        found
-        == {"OLD film", ", OLD film", "Good, film", "Good, OLD ", "Good, OLD", "film", "OLD ", "Good, ", ", film"}
-        & found
-    )
-    assert {"Good, film"} < found
-    assert all(0 < len(text.split()) < 4 for text in found)
-    assert "doesn't" in " ".join(made("drop_tokens", "it doesn't shine"))
-    assert not any("does " in text or " n't" in text for text in made("drop_tokens", "it doesn't shine"))
+    assert found == {", OLD film", "Good, film", "Good, OLD ", "Good, ", ", OLD ", ", film"}
+    # A contraction is one word.
+    found = made("drop_tokens", "it doesn't shine")
+    assert found == {"doesn't shine", "it shine", "it doesn't ", "it ", "doesn't ", "shine"}
+    assert made("drop_tokens", "alone!") == {"alone", "!"}
+    assert made("drop_tokens", "alone") == {""}
 
 
 def test_a_mask_is_a_word_that_no_ngram_crosses():
     found = made("mask_tokens", "not a bad film")
     assert {"not a _ film", "_ a bad film"} <= found
     assert made("mask_tokens", "a-b") == {"_ -b", "a- _"}
-    vectorizer = NgramVectorizer(word_ngrams=(2, 2), norm="none")
+    vectorizer = NgramVectorizer(word_ngrams=(2, 2), norm="none").fit(["a film"])
     crossing = set(vectorizer.transform(["a film"]).indices.tolist())
     for punctuation in ("keep", "drop"):
         vectorizer.set_params(punctuation=punctuation)
@@ -148,7 +145,7 @@ def test_words_are_replaced_by_their_neighbours():
 def test_neighbours_are_those_of_the_packaged_vectors():
     found = nearest_words(["an excellent film"], tlclassic.load_vectors("base-en"))
     assert len(found["excellent"]) == 8
-    assert "superb" in found["excellent"]
+    assert "wonderful" in found["excellent"]
 
 
 def test_neighbours_are_found_in_blocks(monkeypatch):
