@@ -91,16 +91,13 @@ class Budget:
         The models and how much of the time each is meant to get, in relation to the others.
     """
 
-    def __init__(
-        self, seconds: float, weights: Mapping[str, float], now: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._seconds, self._waiting, self._now = seconds, dict(weights), now
-        self._start = now()
+    def __init__(self, seconds: float, weights: Mapping[str, float], now: Callable[[], float] = time.monotonic) -> None:
+        self._left, self._waiting, self._now = seconds, dict(weights), now
 
     @property
     def left(self) -> float:
         """Seconds."""
-        return max(0.0, self._seconds - (self._now() - self._start))
+        return max(0.0, self._left)
 
     def deadline(self, name: str) -> Deadline:
         """The time of a model: its share of what is left; at most that or half of what is left, whatever is more.
@@ -110,12 +107,15 @@ class Budget:
         OutOfTime
             When nothing is left.
         """
-        left = self.left
-        share = left * self._waiting[name] / sum(self._waiting.values())
+        share = self.left * self._waiting[name] / sum(self._waiting.values())
         del self._waiting[name]
-        if not left:
+        if not self.left:
             raise OutOfTime("the time was used up by the models before it")
-        return Deadline(share, max(share, left / 2) if self._waiting else left, self._now)
+        return Deadline(share, max(share, self.left / 2) if self._waiting else self.left, self._now)
+
+    def spend(self, seconds: float) -> None:
+        """What a model took."""
+        self._left -= seconds
 
     def skip(self, name: str) -> None:
         """A model that needs no time: the others share it."""

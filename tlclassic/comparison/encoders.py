@@ -175,4 +175,3 @@ def _in_parts(encode: Callable[[list[str]], Any], texts: list[str], deadline: De
         deadline.check()
         parts.append(encode(texts[start : start + 1024]))
     return np.concatenate(parts)
-

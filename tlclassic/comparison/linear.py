@@ -15,7 +15,6 @@ from scipy.special import expit
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import LabelBinarizer
@@ -194,7 +193,8 @@ def _linear_svc(coef: Float, intercept: Float, margins: Float, problem: Problem,
     intercept = intercept - np.log(thresholds / (1 - thresholds))
     head = OneVsRestClassifier(LinearSVC(C=C))
     head.estimators_ = [
-        _fitted_svc(row[None, :], intercept[column : column + 1], np.array([0, 1]), C) for column, row in enumerate(coef)
+        _fitted_svc(row[None, :], intercept[column : column + 1], np.array([0, 1]), C)
+        for column, row in enumerate(coef)
     ]
     head.label_binarizer_ = LabelBinarizer(sparse_output=True).fit(problem.train.targets)
     return head

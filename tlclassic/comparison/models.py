@@ -96,12 +96,10 @@ def _needs_weights(settings: Settings) -> str | None:
 
 
 def _needs_torch_weights(settings: Settings) -> str | None:
-    folder = settings.finetuned or settings.encoder
-    if settings.finetuned is not None and not any(folder.rglob("model.safetensors")):
-        folder = settings.encoder
-    if folder is None:
-        return "no folder with torch weights (model.safetensors) was given. Give one with --encoder"
-    return None if any(folder.rglob("model.safetensors")) else f"{folder} holds no torch weights (model.safetensors)"
+    given = [folder for folder in (settings.finetuned, settings.encoder) if folder is not None]
+    if any(next(folder.rglob("model.safetensors"), None) for folder in given):
+        return None
+    return "no folder with torch weights (model.safetensors) was given. Give one with --encoder"
 
 
 class _FineTuned(Model):
@@ -153,7 +151,9 @@ _ALL = (
         lacks=_needs_weights,
         depends=_encoder,
     ),
-    Model("torch", "encoder in torch", encoders.torch, 4.0, modules=_TORCH, lacks=_needs_torch_weights, depends=_encoder),
+    Model(
+        "torch", "encoder in torch", encoders.torch, 4.0, modules=_TORCH, lacks=_needs_torch_weights, depends=_encoder
+    ),
     Model("distilled", "distilled", students.distilled, weight=12.0, is_ours=True, depends=_student),
     Model("cascade", "cascade", students.cascade, is_ours=True, depends=_student),
 )

@@ -65,7 +65,7 @@ def _table(comparison: Comparison) -> str:
     rows = "".join(
         f'<tr class="{"ours" if row.is_ours else "rival"}">'
         + "".join(
-            f'<td{" class=best" if row.title in best and not column else ""}>{escape(cell)}</td>'
+            f"<td{' class=best' if row.title in best and not column else ''}>{escape(cell)}</td>"
             for column, cell in enumerate(cells(comparison, row))
         )
         + "</tr>"
@@ -94,7 +94,7 @@ def _conditions(comparison: Comparison) -> str:
     about = comparison.environment
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
     told = (
-        f"{about['cpu']}, {about['cpus']} CPUs, {about['memory_gib']} GiB, {about['system']}, Python {about['python']}; "
-        f"{versions}."
+        f"{about['cpu']}, {about['cpus']} CPUs, {about['memory_gib']} GiB, {about['system']}, "
+        f"Python {about['python']}; {versions}."
     )
     return f"<section><h2>Measured with</h2><p>{escape(told)}</p></section>"

@@ -76,48 +76,56 @@ def _scores(model: Any, texts: Sequence[str], n_classes: int) -> NDArray[np.floa
 
 def fit_fasttext(problem: Problem, path: Path, deadline: Deadline, seed: int) -> tuple[dict[str, Any], Any]:
     """Train and save; the settings and the thresholds (None for one label a text)."""
-    import fasttext
-
-    from tlclassic.comparison.linear import dev_score
     from tlclassic.heads.thresholds import f1_thresholds
 
-    best: tuple[float, dict[str, Any], Any] | None = None
-    tried: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
         lines = Path(folder, "train.txt")
         _write(lines, problem.train, problem.multilabel, seed)
-        loss = "ova" if problem.multilabel else "softmax"
-        slowest = 0.0
-        for settings in _settings(lambda: best[1] if best else _START):
-            if settings in tried or (best and slowest > deadline.share_left):
-                continue
-            began = deadline.elapsed
-            tried.append(settings)
-            with contextlib.suppress(RuntimeError), _processors(available_cpus()):  # "Encountered NaN": too fast
-                model = fasttext.train_supervised(
-                    input=str(lines), verbose=0, thread=_FILLERS, loss=loss, seed=seed, **settings
-                )
-                score = dev_score(problem.dev.targets, _scores(model, problem.dev.texts, len(problem.classes)))
-                if best is None or score > best[0]:
-                    best = (score, settings, model)
-            slowest = max(slowest, deadline.elapsed - began)
-            deadline.check()
-    if best is None:
-        raise RuntimeError("fastText stopped with an error at all settings that were tried")
-    score, settings, model = best
+        score, settings, model, count = _search(lines, problem, deadline, seed)
     thresholds = None
     if problem.multilabel:
         found = f1_thresholds(problem.dev.targets, _scores(model, problem.dev.texts, len(problem.classes)))
         thresholds = found.tolist()
     model.save_model(str(path))
-    return {**settings, "dev_score": score, "tried": len(tried)}, thresholds
+    return {**settings, "dev_score": score, "tried": count}, thresholds
 
 
-def _settings(best: Callable[[], dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _search(lines: Path, problem: Problem, deadline: Deadline, seed: int) -> tuple[float, dict[str, Any], Any, int]:
+    """The best dev score, its settings, its model, and how many were tried in the share of the time."""
+    best: tuple[float, dict[str, Any], Any] | None = None
+    tried: list[dict[str, Any]] = []
+    slowest = 0.0
     for stage in _STAGES:
-        base = best()
+        base = best[1] if best else _START
         for change in stage:
-            yield {**base, **change}
+            settings = {**base, **change}
+            if settings in tried or (best and slowest > deadline.share_left):
+                continue
+            began = deadline.elapsed
+            tried.append(settings)
+            # "Encountered NaN": the rate was too high.
+            with contextlib.suppress(RuntimeError):
+                score, model = _train(lines, problem, seed, settings)
+                if best is None or score > best[0]:
+                    best = score, settings, model
+            slowest = max(slowest, deadline.elapsed - began)
+            deadline.check()
+    if best is None:
+        raise RuntimeError("fastText stopped with an error at all settings that were tried")
+    return (*best, len(tried))
+
+
+def _train(lines: Path, problem: Problem, seed: int, settings: dict[str, Any]) -> tuple[float, Any]:
+    import fasttext
+
+    from tlclassic.comparison.linear import dev_score
+
+    loss = "ova" if problem.multilabel else "softmax"
+    with _processors(available_cpus()):
+        model = fasttext.train_supervised(
+            input=str(lines), verbose=0, thread=_FILLERS, loss=loss, seed=seed, **settings
+        )
+    return dev_score(problem.dev.targets, _scores(model, problem.dev.texts, len(problem.classes))), model
 
 
 def open_fasttext(path: str, classes: list[Any], thresholds: list[float] | None) -> Callable[[list[str]], list[Any]]:

@@ -155,7 +155,7 @@ def read_problem(
         )
     return Problem(
         _labelled(texts, labels, classes, multilabel),
-        _labelled(*other, classes, multilabel),
+        _labelled(other[0], other[1], classes, multilabel),
         classes,
         multilabel,
         list(dict.fromkeys(check_texts(unlabelled))),
@@ -183,7 +183,7 @@ def _hold_out(texts: list[str], labels: list[Any], multilabel: bool, seed: int) 
     wanted = max(2, min(HELD_OUT_MOST, round(len(texts) * HELD_OUT_SHARE)))
     sets = [row if multilabel else (row,) for row in labels]
     left = Counter(chain.from_iterable(sets))
-    out = set()
+    out: set[int] = set()
     for row in order if multilabel else _in_turn(order, labels):
         if len(out) < wanted and all(left[one] > 1 for one in sets[row]):
             left.subtract(sets[row])

@@ -39,7 +39,7 @@ def compare(
     time: str | float = "30m",
     settings: Settings | None = None,
     repeats: int = 5,
-    on_note: Callable[[str], object] = lambda line: None,
+    on_note: Callable[[str], None] = lambda line: None,
 ) -> Comparison:
     """Fit and measure models on one's own texts.
 
@@ -78,7 +78,9 @@ def compare(
     if not texts or is_multilabel(labels) != problem.multilabel:
         raise InvalidParameterError("test must hold labelled texts of the same kind as train.")
     folder = Path(out).absolute()
-    run = _Run(problem, settings or Settings(), folder, State(folder), (texts, labels), digest_of(texts, labels), on_note)
+    run = _Run(
+        problem, settings or Settings(), folder, State(folder), (texts, labels), digest_of(texts, labels), on_note
+    )
     run.fit(chosen, seconds)
     return run.finish(chosen, repeats)
 
@@ -99,12 +101,14 @@ class _Run:
     state: State
     test: tuple[list[str], list[Any]]
     test_digest: str
-    tell: Callable[[str], object]
+    tell: Callable[[str], None]
 
     def __post_init__(self) -> None:
         self.left_out: dict[str, str] = {}
         self.fitted: dict[str, list[Fitted]] = {}
         self._keys: dict[str, str] = {}
+        # With more time it would go on from what is in the cache.
+        self._unfinished = False
 
     # -- fitting -----------------------------------------------------------------------------------------------------
 
@@ -143,18 +147,28 @@ class _Run:
             self.tell(f"{model.name}: {budget.left:.0f} s left for all")
             rows = model.fit(
                 Work(
-                    self.problem, self.settings, self.folder / "models", self.folder / "cache", deadline, self.fitted,
+                    self.problem,
+                    self.settings,
+                    self.folder / "models",
+                    self.folder / "cache",
+                    deadline,
+                    self.fitted,
                     lambda line: self.tell(f"{model.name}: {line}"),
-                )  # fmt: skip
+                )
             )
-        except (OutOfTime, LeftOut) as reason:
-            self._leave_out(model.name, f"{reason}" + (". Raise --time" if isinstance(reason, OutOfTime) else ""))
+        except LeftOut as reason:
+            self._leave_out(model.name, f"{reason}")
+        except OutOfTime as reason:
+            self._unfinished = True
+            self._leave_out(model.name, f"{reason}. Raise --time")
         # Whatever one model's library raises, the others' hours of work are not lost for it.
         except Exception as error:
             self._leave_out(model.name, f"failed: {type(error).__name__}: {error}")
         else:
             self.state.keep_fitted(model.name, key, rows, clock.monotonic() - began)
             return True
+        finally:
+            budget.spend(clock.monotonic() - began)
         return False
 
     def _leave_out(self, name: str, why: str) -> None:
@@ -183,7 +197,8 @@ class _Run:
         key = digest_of({name: self._keys[name] for name in self.fitted}, self.test_digest, repeats)
         if saved and self.state.speed.get("key") != key:
             self.state.keep_speed(key, speeds(saved, self.test[0], repeats, self.tell))
-        shutil.rmtree(self.folder / "cache", ignore_errors=True)
+        if not self._unfinished:
+            shutil.rmtree(self.folder / "cache", ignore_errors=True)
         problem = self.problem
         return Comparison(
             rows=[self._row(model, row) for model in models for row in self.fitted.get(model.name, ())],

@@ -46,8 +46,8 @@ def distilled(work: Work) -> list[Fitted]:
     from tlclassic.distillation import EFFORTS, distill, open_teacher
 
     row = _teacher(work)
-    names = {} if not row.saved.multilabel else {"classes": row.saved.classes, "multilabel": True}
-    teacher = open_teacher(_opened(row), **names)
+    several = row.saved.multilabel
+    teacher = open_teacher(_opened(row), classes=row.saved.classes if several else None, multilabel=several)
     problem, deadline = work.problem, work.deadline
     known = len(problem.train.texts) + len(problem.dev.texts)
     rate = work.rate(teacher.probabilities, problem.train.texts)
@@ -57,7 +57,7 @@ def distilled(work: Work) -> list[Fitted]:
     room = max(0, most - known)
     transfer = work.problem.unlabelled[: min(room, EFFORTS[effort].transfer)]
     missing = EFFORTS[effort].least - known - len(transfer)
-    augment = None if missing <= room - len(transfer) else []
+    augment: list[str] | None = None if missing <= room - len(transfer) else []
     work.tell(f"learning from {row.name}")
     result = distill(
         teacher,
@@ -116,8 +116,13 @@ def cascade(work: Work) -> list[Fitted]:
         both.tune(work.problem.dev.texts, work.problem.dev.plain)
     path = work.folder / "cascade"
     shutil.rmtree(path, ignore_errors=True)
-    paths = {"student_path": student.saved.path, "teacher_path": teacher.saved.path}
-    both.save(path, refer=True, task=work.settings.columns, **paths)
+    both.save(
+        path,
+        refer=True,
+        student_path=student.saved.path,
+        teacher_path=teacher.saved.path,
+        task=work.settings.columns,
+    )
     tuning = both.tuning_
     assert tuning is not None
     chosen = {

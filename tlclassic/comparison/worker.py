@@ -47,7 +47,7 @@ class Worker:
         # A module that was found through the current folder or a path set at run time is found there too.
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         # Not a pipe: a library that warns of every text would fill it and wait.
-        self._told = tempfile.TemporaryFile()
+        self._told = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `close`)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tlclassic.comparison.worker", json.dumps(saved.as_dict()), str(threads)],
             stdin=subprocess.PIPE,
