@@ -12,6 +12,7 @@ COMMANDS = (
     "tune",
     "compile",
     "cascade",
+    "bench",
     "predict",
     "evaluate",
     "vectors info",

@@ -6,7 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tlclassic import tuning
 from tlclassic.comparison.fitting import Fitted, Work
+from tlclassic.comparison.linear import fit_logistic, fit_nbsvm
+from tlclassic.comparison.peers import fit_fasttext
+from tlclassic.pipelines import save
+from tlclassic.pipelines.training import FeatureOptions, build_features
 
 __all__ = ["base_en", "fasttext", "nbsvm", "ngrams", "tfidf", "vectors"]
 
@@ -27,9 +32,6 @@ def base_en(work: Work) -> list[Fitted]:
 
 
 def _pipeline(work: Work, name: str, features: list[str]) -> list[Fitted]:
-    from tlclassic.comparison.linear import fit_logistic
-    from tlclassic.pipelines.training import FeatureOptions, build_features
-
     work.tell("fitting")
     model, chosen = fit_logistic(build_features(FeatureOptions(features=features)), work.problem, work.deadline)
     return [_kept(work, name, model, chosen)]
@@ -37,16 +39,12 @@ def _pipeline(work: Work, name: str, features: list[str]) -> list[Fitted]:
 
 def nbsvm(work: Work) -> list[Fitted]:
     """NB-SVM of words and pairs of words."""
-    from tlclassic.comparison.linear import fit_nbsvm
-
     work.tell("fitting")
     model, chosen = fit_nbsvm(work.problem, work.deadline)
     return [_kept(work, "nbsvm", model, chosen)]
 
 
 def _kept(work: Work, name: str, model: Any, chosen: dict[str, Any]) -> Fitted:
-    from tlclassic.pipelines import save
-
     path = work.folder / f"{name}.tlc"
     save(model, path, metadata={"task": work.task})
     return Fitted(name, work.saved("tlclassic", path), chosen)
@@ -54,8 +52,6 @@ def _kept(work: Work, name: str, model: Any, chosen: dict[str, Any]) -> Fitted:
 
 def fasttext(work: Work) -> list[Fitted]:
     """fastText's supervised model."""
-    from tlclassic.comparison.peers import fit_fasttext
-
     work.tell("trying settings on dev")
     path = Path(work.folder, "fasttext.bin")
     chosen, thresholds = fit_fasttext(work.problem, path, work.deadline, work.settings.seed)
@@ -64,11 +60,9 @@ def fasttext(work: Work) -> list[Fitted]:
 
 def ngrams(work: Work) -> list[Fitted]:
     """tlclassic's n-grams, found by `tlclassic.tune` within the share of the time, compiled."""
-    from tlclassic.tuning import tune
-
     problem = work.problem
     work.tell(f"searching for {max(1.0, work.deadline.share):.0f} s")
-    found = tune(
+    found = tuning.tune(
         problem.train.texts,
         problem.train.plain,
         time=max(1.0, work.deadline.share),

@@ -9,11 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 
 from tlclassic._compat import available_cpus
 from tlclassic.comparison.budget import Deadline
 from tlclassic.comparison.fitting import Fitted, LeftOut, Work
+from tlclassic.comparison.linear import fit_logistic, logistic_head
+from tlclassic.encoders.files import open_files
+from tlclassic.encoders.folder import choose_graph
 from tlclassic.errors import EncoderFormatError
+from tlclassic.heads.encoder_classifier import open_encoder_folder
+from tlclassic.heads.encoder_heads import HEADS_FILE
+from tlclassic.pipelines import save
+from tlclassic.pipelines.training import FeatureOptions, build_features
 
 __all__ = ["finetuned", "frozen", "torch"]
 
@@ -28,10 +37,6 @@ _STEPS, _EPOCHS = 600, (3, 20)
 
 def frozen(work: Work) -> list[Fitted]:
     """The encoder as it is, logistic regression."""
-    from tlclassic.comparison.linear import fit_logistic
-    from tlclassic.pipelines import save
-    from tlclassic.pipelines.training import FeatureOptions, build_features
-
     # What was encoded by a killed run is not encoded again.
     features = build_features(
         FeatureOptions(features=[f"encoder:{work.settings.encoder}"], encoder={"cache": work.cache / "vectors"})
@@ -100,10 +105,6 @@ def _plan(n: int, rate: float, deadline: Deadline) -> dict[str, Any]:
 
 def _variants(work: Work, folder: Path, chosen: dict[str, Any], *, trained: bool) -> list[Fitted]:
     """A row for each graph in the folder; the one that the folder prefers is marked, to be the teacher."""
-    from tlclassic.encoders.files import open_files
-    from tlclassic.encoders.folder import choose_graph
-    from tlclassic.heads.encoder_classifier import open_encoder_folder
-
     model = open_encoder_folder(folder)
     names = model.classes_.tolist()
     if model.multilabel_ != work.problem.multilabel or set(names) != set(work.problem.classes):
@@ -133,7 +134,6 @@ def _with_classes(row: Fitted, names: list[Any]) -> Fitted:
 def torch(work: Work) -> list[Fitted]:
     """The same encoder through another implementation: the fine-tuned weights, else a head on the encoder's vectors."""
     from tlclassic.finetune.peer import TorchPeer
-    from tlclassic.heads.encoder_heads import HEADS_FILE
 
     for row in work.fitted.get("finetuned", ()):
         folder = Path(row.saved.path)
@@ -148,12 +148,6 @@ def torch(work: Work) -> list[Fitted]:
 
 
 def _torch_head(work: Work, peer: Any) -> Fitted:
-    from sklearn.pipeline import Pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    from tlclassic.comparison.linear import logistic_head
-    from tlclassic.pipelines import save
-
     problem = work.problem
     n = len(problem.train.texts) + len(problem.dev.texts)
     work.deadline.need(n / work.rate(peer.transform, problem.train.texts), f"encoding {n:,} texts")

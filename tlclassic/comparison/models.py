@@ -11,6 +11,9 @@ from tlclassic._compat import is_installed
 from tlclassic.comparison import counting, encoders, students
 from tlclassic.comparison.fitting import Fitted, Work
 from tlclassic.comparison.problem import Problem, Settings, digest_of
+from tlclassic.distillation.digests import digest_of_path
+from tlclassic.encoders.files import open_files
+from tlclassic.encoders.folder import choose_graph
 from tlclassic.errors import EncoderFormatError
 
 __all__ = ["MODELS", "Model", "title_of"]
@@ -63,8 +66,6 @@ class Model:
 
 
 def _digest(path: Path | None) -> str | None:
-    from tlclassic.distillation.digests import digest_of_path
-
     return None if path is None else digest_of_path(path)
 
 
@@ -75,9 +76,6 @@ def _needs_vectors(settings: Settings) -> str | None:
 def _needs_graph(settings: Settings) -> str | None:
     if settings.encoder is None:
         return "no transformer encoder was given. Give a folder with --encoder"
-    from tlclassic.encoders.files import open_files
-    from tlclassic.encoders.folder import choose_graph
-
     try:
         choose_graph(open_files(str(settings.encoder)), "auto")
     except EncoderFormatError as error:

@@ -22,6 +22,7 @@ from tlclassic.comparison.worker import WorkerError
 from tlclassic.errors import InvalidParameterError
 from tlclassic.evaluation import environment
 from tlclassic.evaluation.counting import is_multilabel
+from tlclassic.folding import parse_size
 
 __all__ = ["compare"]
 
@@ -73,6 +74,8 @@ def compare(
     seconds = parse_time(time)
     check_integer("repeats", repeats, low=1)
     chosen = _chosen(models)
+    if settings is not None and settings.student_size is not None:
+        parse_size(settings.student_size)
     problem = read_problem(train, dev, unlabelled, (settings or Settings()).seed)
     texts, labels = read_pair("test", test)
     if not texts or is_multilabel(labels) != problem.multilabel:

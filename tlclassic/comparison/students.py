@@ -8,7 +8,12 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
+from tlclassic.cascade import Cascade
 from tlclassic.comparison.fitting import Fitted, LeftOut, Work
+from tlclassic.distillation import EFFORTS, distill, open_teacher
+from tlclassic.errors import TlclassicWarning
+from tlclassic.heads.encoder_classifier import open_encoder_folder
+from tlclassic.opening import load
 
 __all__ = ["TEACHERS", "cascade", "distilled", "teacher_of"]
 
@@ -33,18 +38,12 @@ def teacher_of(fitted: Any) -> Fitted | None:
 def _opened(row: Fitted) -> Any:
     """The teacher as a model."""
     if row.saved.kind == "encoder":
-        from tlclassic.heads.encoder_classifier import open_encoder_folder
-
         return open_encoder_folder(row.saved.path, file=row.saved.options["file"])
-    from tlclassic.opening import load
-
     return load(row.saved.path)
 
 
 def distilled(work: Work) -> list[Fitted]:
     """A student of n-grams, compiled."""
-    from tlclassic.distillation import EFFORTS, distill, open_teacher
-
     row = _teacher(work)
     several = row.saved.multilabel
     teacher = open_teacher(_opened(row), classes=row.saved.classes if several else None, multilabel=several)
@@ -100,10 +99,6 @@ def _teacher(work: Work) -> Fitted:
 
 def cascade(work: Work) -> list[Fitted]:
     """The student where it is sure, the teacher otherwise."""
-    from tlclassic.cascade import Cascade
-    from tlclassic.errors import TlclassicWarning
-    from tlclassic.opening import load
-
     rows = work.fitted.get("distilled", ())
     if not rows:
         raise LeftOut("it is made of the distilled student and its teacher, and there is no student")
