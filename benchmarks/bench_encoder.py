@@ -1,8 +1,13 @@
 """Transformer encoders on the CPU: speed, parity, STS-B and memory, against sentence-transformers on the same weights.
 
 One process, candidates in turn (A B C A B C ...), medians. The texts of the speed row are sentences and documents,
-mixed. sentence-transformers' ONNX back-end needs the package optimum; where that is not installed its way is built
-here: texts sorted by length, batches of 32 padded to their longest, one call of onnxruntime for each, its tokenizer.
+mixed. sentence-transformers' ONNX back-end is measured where optimum-onnx is installed. That package asks for an older
+transformers than fine-tuning does, so its way is built here as well: texts sorted by length, batches of 32 padded to
+their longest, one call of onnxruntime for each, its tokenizer. An environment with the back-end itself:
+
+    pip install torch==2.13.0
+    pip install sentence-transformers==5.2.3 transformers==4.57.6 optimum-onnx==0.1.0 onnxruntime==1.32.0 onnx==1.23.2
+    pip install --no-deps tlclassic-*.whl
 
     python benchmarks/bench_encoder.py MODEL_FOLDER [--parts speed,parity,stsb,memory] [--test]
 
@@ -12,6 +17,7 @@ MODEL_FOLDER holds the weights for torch and ``onnx/model.onnx``; ``onnx/model_q
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import gzip
 import itertools
@@ -23,6 +29,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +48,8 @@ from tlclassic.evaluation import interleaved  # noqa: E402
 BATCH = 32
 PARTS = ("speed", "parity", "stsb", "memory")
 TORCH, PADDED, PADDED_INT8 = "sentence-transformers, torch", "padded ONNX, fp32", "padded ONNX, int8"
+BACKEND, BACKEND_INT8 = "sentence-transformers, ONNX fp32", "sentence-transformers, ONNX int8"
+PEERS = ("sentence-transformers", "transformers", "torch", "optimum", "optimum-onnx")
 FP32, INT8 = "tlclassic fp32", "tlclassic int8"
 
 
@@ -119,11 +128,42 @@ def open_all(folder: Path, threads: int) -> dict[str, Callable[[list[str]], np.n
         for name, graph in ((PADDED, float_graph(folder)), (PADDED_INT8, folder / QUANTIZED_NAME))
     }
     ours = open_ours(folder, threads)
+    theirs = {TORCH: reference, **open_backend(folder, threads)}
     return {
-        TORCH: lambda texts: reference.encode(texts, batch_size=BATCH, show_progress_bar=False),
+        **{
+            name: lambda texts, model=model: model.encode(texts, batch_size=BATCH, show_progress_bar=False)
+            for name, model in theirs.items()
+        },
         **{name: candidate.encode for name, candidate in padded.items()},
         **{name: encoder.transform for name, encoder in ours.items()},
     }
+
+
+def open_backend(folder: Path, threads: int) -> dict[str, Any]:
+    """sentence-transformers with its ONNX back-end, in both types; nothing where that is not installed."""
+    if "optimum-onnx" not in peers():
+        return {}
+    import onnxruntime
+    from sentence_transformers import SentenceTransformer
+
+    opened = {}
+    for name, graph in ((BACKEND, float_graph(folder).relative_to(folder).as_posix()), (BACKEND_INT8, QUANTIZED_NAME)):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        said = {"file_name": graph, "provider": "CPUExecutionProvider", "session_options": options}
+        opened[name] = SentenceTransformer(
+            str(folder), backend="onnx", device="cpu", local_files_only=True, model_kwargs=said
+        )
+    return opened
+
+
+def peers() -> dict[str, str]:
+    """Versions of what is measured beside ours, as far as it is installed."""
+    found = {}
+    for name in PEERS:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def open_ours(folder: Path, threads: int) -> dict[str, OnnxEncoder]:
@@ -133,21 +173,27 @@ def open_ours(folder: Path, threads: int) -> dict[str, OnnxEncoder]:
 
 
 def measure_speed(candidates: dict[str, Any], texts: list[str], repeats: int, threads: int) -> dict[str, Any]:
-    """Texts a second and times as fast as the two of sentence-transformers."""
+    """Texts a second and times as fast as those of sentence-transformers."""
     timing = interleaved(
         {name: (lambda encode=encode: encode(texts)) for name, encode in candidates.items()}, repeats=repeats
     )
     seconds = {name: row["median"] for name, row in timing.items()}
+    rivals = {"padded ONNX": (PADDED, PADDED_INT8), "ONNX back-end": (BACKEND, BACKEND_INT8)}
     return {
+        "peers": peers(),
         "texts": len(texts),
         "characters": sum(map(len, texts)),
         "threads": threads,
         "repeats": repeats,
         "texts_per_second": {name: round(len(texts) / value, 1) for name, value in seconds.items()},
         "times torch": {name: round(seconds[TORCH] / value, 2) for name, value in seconds.items()},
-        "times padded ONNX": {
-            FP32: round(seconds[PADDED] / seconds[FP32], 2),
-            INT8: round(seconds[PADDED_INT8] / seconds[INT8], 2),
+        **{
+            f"times {rival}": {
+                FP32: round(seconds[fp32] / seconds[FP32], 2),
+                INT8: round(seconds[int8] / seconds[INT8], 2),
+            }
+            for rival, (fp32, int8) in rivals.items()
+            if fp32 in seconds
         },
         "range": {name: [round(row["min"], 3), round(row["max"], 3)] for name, row in timing.items()},
     }

@@ -80,11 +80,13 @@ def encoder_speed() -> str:
     row = load("encoder")["rows"].get("speed")
     if row is None:
         return ""
+    rivals = [rival for rival in ("padded ONNX", "ONNX back-end") if f"times {rival}" in row]
     body = []
     for name, speed in row["texts_per_second"].items():
-        over = row["times padded ONNX"].get(name)
-        body.append([name, f"{speed:,}", f"{row['times torch'][name]} ×", None if over is None else f"{over} ×"])
-    return table(["", "texts/s", "over torch", "over padded ONNX of the same type"], body)
+        over = [row[f"times {rival}"].get(name) for rival in rivals]
+        ratios = [None if ratio is None else f"{ratio} ×" for ratio in over]
+        body.append([name, f"{speed:,}", f"{row['times torch'][name]} ×", *ratios])
+    return table(["", "texts/s", "over torch", *(f"over {rival} of the same type" for rival in rivals)], body)
 
 
 def encoder_parity() -> str:

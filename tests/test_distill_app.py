@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import subprocess
 import sys
 
 import pytest
 
 from tlclassic import load
+from tlclassic.app.main import _run
 from tlclassic.data import load_sample
 
 
 def run(*arguments, code=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "tlclassic", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == code, done.stderr
-    return done
+    """Run a command in this process; gives stdout and stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        patch.setattr(sys, "argv", ["tlclassic", *map(str, arguments)])
+        assert _run() == code, err.getvalue()
+    return out.getvalue(), err.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -35,12 +38,12 @@ def folder(tmp_path_factory):
 
 def test_from_texts_to_a_student_and_a_report(folder, tmp_path):
     out, report = tmp_path / "student.tlc", tmp_path / "fidelity.html"
-    done = run(
+    shown, _ = run(
         "distill", folder / "teacher.tlc", "--texts", folder / "more.txt", "--train", folder / "train.tsv",
         "--dev", folder / "dev.tsv", "--test", folder / "test.tsv", "--report", report, "--out", out,
         "--effort", "small", "--max-size", "1MB", "--cache", tmp_path / "answers", "--json",
     )  # fmt: skip
-    found = json.loads(done.stdout)
+    found = json.loads(shown)
     assert found["bytes"] == out.stat().st_size <= 1_000_000
     assert found["texts"]["transfer"] > 200
     assert found["texts"]["dev"] == len(load_sample("dev").dataset("sentiment").texts)
@@ -50,13 +53,13 @@ def test_from_texts_to_a_student_and_a_report(folder, tmp_path):
     assert provenance["teacher"]["name"].endswith("teacher.tlc")
     assert set(map(len, provenance["sha256"].values())) == {64}
     # The teacher's answers are there already: a second student asks nothing.
-    again = run(
+    again, _ = run(
         "distill", folder / "teacher.tlc", "--texts", folder / "more.txt", "--out", tmp_path / "second.tlc",
         "--effort", "small", "--augment", "none", "--hard-weight", "0.5", "--temperature", "2",
         "--cache", tmp_path / "answers",
     )  # fmt: skip
-    assert "temperature: 2.0" in again.stdout
-    assert "saved " in again.stdout
+    assert "temperature: 2.0" in again
+    assert "saved " in again
 
 
 def test_a_file_of_probabilities_is_a_teacher(folder, tmp_path):
@@ -93,11 +96,13 @@ def test_a_file_of_probabilities_is_a_teacher(folder, tmp_path):
 )
 def test_wrong_use_is_told_and_leaves_nothing(folder, monkeypatch, arguments, code, message):
     monkeypatch.chdir(folder)
-    assert message in run("distill", *arguments, code=code).stderr
+    assert message in run("distill", *arguments, code=code)[1]
     assert not (folder / "x.tlc").exists()
 
 
 def test_labels_that_the_teacher_does_not_know_are_named(folder, tmp_path):
     (tmp_path / "odd.tsv").write_text("text\tlabel\nfine\tpositive\nhm\tperhaps\n", "utf-8")
-    done = run("distill", folder / "teacher.tlc", "--train", tmp_path / "odd.tsv", "--out", tmp_path / "x.tlc", code=1)
-    assert "the teacher does not know the label 'perhaps' of text 2" in done.stderr
+    _, told = run(
+        "distill", folder / "teacher.tlc", "--train", tmp_path / "odd.tsv", "--out", tmp_path / "x.tlc", code=1
+    )
+    assert "the teacher does not know the label 'perhaps' of text 2" in told

@@ -67,6 +67,8 @@ def test_labels_of_other_types(labels):
     teacher = open_teacher(fitted(labels))
     assert [type(label) for label in teacher.classes] == [type(labels[0])] * 2
     assert teacher.classes == sorted(set(labels))
+    named = open_teacher(constant(0.5, 0.5), classes=list(np.unique(labels)))
+    assert [type(label) for label in named.classes] == [type(labels[0])] * 2
 
 
 def test_the_columns_are_put_in_order():

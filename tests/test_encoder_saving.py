@@ -6,7 +6,9 @@ import pickle
 import shutil
 
 import numpy as np
+import onnx
 import pytest
+from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import FeatureUnion, make_pipeline
@@ -208,6 +210,42 @@ def test_other_options_are_other_entries(tmp_path, folder, monkeypatch):
         assert np.allclose(kept, OnnxEncoder(str(folder), **options).transform(TEXTS), atol=1e-5)
 
 
+def test_what_a_graph_pools_itself_is_another_entry_than_the_mean(tmp_path):
+    made = make_tiny_encoder(tmp_path / "e", normalize=False)
+    model = onnx.load(made / "onnx/model.onnx")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1], np.int64), "axes"))
+    node = onnx.helper.make_node("ReduceSum", ["last_hidden_state", "axes"], ["sentence_embedding"], keepdims=0)
+    model.graph.node.append(node)
+    model.graph.output.append(
+        onnx.helper.make_tensor_value_info("sentence_embedding", onnx.TensorProto.FLOAT, ["batch", 16])
+    )
+    onnx.save(model, made / "onnx/model.onnx")
+    options = {"model": str(made), "cache": str(tmp_path / "cache")}
+    said = OnnxEncoder(**options).transform(["a good film"])
+    (made / "modules.json").unlink()
+    # A pooling beside the graph counts as said, whether modules.json names it or not.
+    np.testing.assert_array_equal(OnnxEncoder(**options).transform(["a good film"]), said)
+    (made / "1_Pooling/config.json").unlink()
+    own, mean = (OnnxEncoder(**options, **more).transform(["a good film"]) for more in ({}, {"pooling": "mean"}))
+    np.testing.assert_array_equal(mean, said)
+    # [CLS] a good film [SEP]
+    np.testing.assert_allclose(own, said * 5, rtol=1e-5)
+
+
+def test_the_activation_of_a_dense_layer_is_part_of_the_key(tmp_path):
+    made = make_tiny_encoder(tmp_path / "e", normalize=False)
+    plain = OnnxEncoder(str(made)).transform(["a good film"])
+    modules = json.loads((made / "modules.json").read_text())
+    modules.append({"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"})
+    (made / "modules.json").write_text(json.dumps(modules))
+    (made / "2_Dense").mkdir()
+    save_file({"linear.weight": np.eye(16, dtype=np.float32)}, made / "2_Dense/model.safetensors")
+    for activation, function in (("linear.Identity", lambda x: x), ("activation.Tanh", np.tanh)):
+        (made / "2_Dense/config.json").write_text(json.dumps({"activation_function": f"torch.nn.modules.{activation}"}))
+        found = OnnxEncoder(str(made), cache=str(tmp_path / "cache")).transform(["a good film"])
+        np.testing.assert_allclose(found, function(plain), rtol=1e-5)
+
+
 def test_a_folder_of_fine_tuning_is_loaded(folder):
     dim = OnnxEncoder(str(folder)).dim
     rng = np.random.default_rng(0)
@@ -218,6 +256,8 @@ def test_a_folder_of_fine_tuning_is_loaded(folder):
     (first, bias), (second, _) = layers
     expected = np.tanh(vectors @ first.T + bias) @ second.T
     assert np.allclose(model.decision_function(TEXTS), expected, atol=1e-4)
+    with pytest.raises(InvalidParameterError, match="Its folder is its saved form"):
+        tlclassic.save(model, folder.parent / "model.tlc")
     assert pickle.loads(pickle.dumps(model)).predict(TEXTS).tolist() == model.predict(TEXTS).tolist()
 
 

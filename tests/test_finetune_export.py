@@ -182,6 +182,9 @@ def test_refused(source, tmp_path):
         export_onnx(tmp_path / "nothing", tmp_path / "out")
     with pytest.raises(InvalidParameterError, match="output must be one of"):
         export_module(torch.nn.Linear(1, 1), tmp_path / "m.onnx", output="states")
+    for opset in (10, 21):
+        with pytest.raises(InvalidParameterError, match="opset must be"):
+            export_onnx(source, tmp_path / "out", opset=opset)
     with pytest.raises(InputError, match="does not exist"):
         export_module(torch.nn.Linear(1, 1), tmp_path / "nowhere" / "m.onnx")
     (source / "model.safetensors").write_bytes(b"half")

@@ -102,6 +102,21 @@ def test_chosen_prefixes_are_trained(folder, data):
     assert all(name.startswith("encoder.layer.0.attention") for name in names)
 
 
+def test_layers_join_from_the_top_and_lower_ones_learn_more_slowly(folder, data):
+    seen = []
+
+    def watch(trainer):
+        groups = trainer.optimizer.param_groups
+        free = {group["place"] for group in groups if all(value.requires_grad for value in group["params"])}
+        seen.append((free, {group["place"]: group["lr"] for group in groups}))
+
+    options = FineTuneOptions(epochs=8, gradual_unfreezing=True, decay=0.5, schedule="constant", warmup=0, **SLOW)
+    train_encoder(folder, *data, options, on_step=watch)
+    # Eight steps an epoch: the head, the two layers, then the embeddings.
+    assert [seen[step][0] for step in (0, 7, 8, 16, 24)] == [{0}, {0}, {0, 1}, {0, 1, 2}, {0, 1, 2, 3}]
+    assert seen[0][1] == pytest.approx({0: 1e-2, 1: 3e-3, 2: 1.5e-3, 3: 0.75e-3})
+
+
 def test_an_unknown_prefix_is_refused_with_those_that_there_are(folder, data):
     with pytest.raises(InvalidParameterError, match=r"'encoder.layers', with which no parameter begins.*embeddings"):
         train_encoder(folder, *data, FineTuneOptions(train=("encoder.layers",)))

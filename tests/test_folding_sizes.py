@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import tlclassic
-from tlclassic import EmbeddingVectorizer, compile
+from tlclassic import EmbeddingVectorizer, NgramClassifier, compile
 from tlclassic.errors import InvalidParameterError
 from tlclassic.folding import ParityError, measure, parse_size, report_table
 from tlclassic.folding.budget import keep, rank, share_that_fits
@@ -271,6 +271,19 @@ def test_report(large):
 def test_report_without_texts(large):
     (step,) = compile(large[0]).metadata["report"]["steps"]
     assert set(step) == {"step", "dtype", "rows", "bytes", "max_logit_error"}
+
+
+@pytest.mark.parametrize(
+    ("counts", "norm", "priced"),
+    [("count", "sqrt", False), ("count", "l2", True), ("binary", "none", True), ("sublinear", "length", True)],
+)
+def test_counts_of_each_text_have_their_price_in_the_report(counts, norm, priced):
+    model = NgramClassifier(counts=counts, norm=norm, bits=8).fit(["good", "bad film"] * 3, [1, 0] * 3)
+    report = tlclassic.compile(model).metadata["report"]
+    assert ("notes" in report) is priced
+    last = report_table(report).splitlines()[-1]
+    said = f"word n-grams with counts={counts!r} and norm={norm!r} need the counts of each text"
+    assert last.startswith(said if priced else "folded")
 
 
 def test_report_as_a_table(large):

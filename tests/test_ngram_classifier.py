@@ -298,7 +298,7 @@ def test_parameters_outside_their_domain(params, message):
         (["a", "b"], None, {}, "requires y to be passed"),
         (["a", "b"], ["x"], {}, "X and y must have as many rows; got 2 and 1"),
         (["a", "b"], ["x", "x"], {}, r"at least two classes to tell apart; got one class, \['x'\]"),
-        (["a", "b"], ["x", "y"], {"sample_weight": [1.0, -1.0]}, "sample_weight must hold 2 finite numbers"),
+        (["a", "b"], ["x", "y"], {"sample_weight": [1.0, -1.0]}, r"sample_weight\[1\] is -1"),
         (["a", "b"], ["x", "y"], {"classes": ["x"]}, "label 'y', which is not among classes"),
         (["a", "b"], [[0.5, 0.5], [0.5, 0.6]], {}, "row 1 sums to 1.1"),
     ],

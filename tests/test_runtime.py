@@ -16,6 +16,7 @@ import pytest
 
 import tlclassic
 from tlclassic.errors import CorruptArtifactError, ForeignArtifactError, InvalidParameterError
+from tlclassic.kernels import COMPILED
 from tlclassic.runtime import CompiledClassifier
 from tlclassic.runtime.classifier import _largest
 
@@ -72,6 +73,27 @@ def test_batches_and_threads_change_nothing(vectors):
         np.testing.assert_array_equal(model.predict(texts, threads=threads), labels)
     singly = np.vstack([model.decision_function([text]) for text in texts[:50]])
     np.testing.assert_array_equal(singly, logits[:50])
+
+
+@pytest.mark.skipif(not COMPILED, reason="the twin is Python")
+def test_others_run_while_texts_are_scored():
+    model, texts, ended = classifier(), ["a fine film " * 100] * 20000, threading.Event()
+
+    def work():
+        model.predict(texts)
+        ended.set()
+
+    interval = sys.getswitchinterval()
+    # So long that nobody is asked to let go: this thread goes on only if the other lets go by itself.
+    sys.setswitchinterval(1000)
+    try:
+        other = threading.Thread(target=work)
+        other.start()
+        assert not ended.is_set()
+        other.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert ended.is_set()
 
 
 def test_the_first_error_of_several_threads():

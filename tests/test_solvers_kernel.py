@@ -45,6 +45,21 @@ def test_product_fills_the_asked_rows_only():
 
 
 @settings(max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(0, 70))
+def test_sums_of_vectors_equal_the_twin(seed, n):
+    rng = np.random.default_rng(seed)
+    a, b = rng.standard_normal(n), rng.standard_normal(n)
+    results = []
+    for module in (K, _linear_plain):
+        total = a.copy()
+        module.add(total, -1.5, b)
+        results.append((module.dot(a, b), total))
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-12, atol=1e-12)
+    assert results[0][0] == pytest.approx(sum(x * y for x, y in zip(a.tolist(), b.tolist(), strict=True)), abs=1e-12)
+
+
+@settings(max_examples=60)
 @given(st.integers(0, 2**32 - 1), st.integers(0, 6), st.integers(1, 7), st.booleans(), st.sampled_from([1.0, 1e3]))
 def test_losses_and_curvature_equal_the_twin(seed, n, k, softmax, size):
     rng = np.random.default_rng(seed)
@@ -147,6 +162,10 @@ def test_arrays_that_do_not_fit_are_refused(module):
         module.product(np.ones(1), ONE[1], ONE[2], np.ones((1, 2)), np.ones((1, 3)), 0, 1)
     with pytest.raises(ValueError, match="product: values"):
         module.product(np.ones(2), ONE[1], ONE[2], np.ones((1, 2)), np.ones((1, 2)), 0, 1)
+    with pytest.raises(ValueError, match="dot: "):
+        module.dot(np.ones(2), np.ones(3))
+    with pytest.raises(ValueError, match="add: "):
+        module.add(np.ones(2), 1.0, np.ones(3))
     with pytest.raises(ValueError, match="losses: "):
         module.losses(np.ones((2, 2)), np.ones((2, 3)), True, np.ones(2), 0, 2)
     with pytest.raises(ValueError, match="curvature: "):

@@ -10,6 +10,7 @@ import pytest
 from tlclassic import CompiledClassifier, NgramClassifier, WordVectors, tune
 from tlclassic.errors import InvalidParameterError
 from tlclassic.heads import ThresholdClassifier
+from tlclassic.tuning.finishing import Finisher
 
 GOOD, BAD = ("good", "great", "fine", "lovely"), ("bad", "dull", "awful", "poor")
 NOUNS = ("film", "plot", "actor", "song", "scene", "book", "joke")
@@ -97,6 +98,45 @@ def test_a_size_is_kept_and_finalists_are_compared_compiled(tmp_path):
 def test_a_size_that_nothing_fits_into():
     with pytest.raises(InvalidParameterError, match="max_size=100 bytes is too small"):
         tune(*reviews(40), max_size=100)
+
+
+@pytest.mark.parametrize("dev", [None, reviews(40, seed=2)])
+def test_a_size_is_refused_before_the_search_or_kept(dev, tmp_path):
+    outcomes = []
+    for max_size in range(2800, 4000, 200):
+        told = []
+        try:
+            found = tune(*reviews(60), max_size=max_size, max_trials=2, dev=dev, on_progress=told.append)
+        except InvalidParameterError:
+            outcomes.append("refused")
+            assert not told
+        else:
+            outcomes.append("kept")
+            found.compiled.save(tmp_path / "model.tlc")
+            assert (tmp_path / "model.tlc").stat().st_size <= max_size
+    assert set(outcomes) == {"refused", "kept"}
+
+
+def test_a_finalist_that_does_not_fit_makes_room_for_the_next(monkeypatch):
+    fold = Finisher.compile
+
+    def choosy(self, classifier, trial, report_on):
+        if trial.configuration.char_ngrams is not None:
+            raise InvalidParameterError("max_size=40,000 bytes is too small")
+        return fold(self, classifier, trial, report_on)
+
+    monkeypatch.setattr(Finisher, "check_size", lambda *_: None)
+    monkeypatch.setattr(Finisher, "compile", choosy)
+    found = tune(*reviews(60), max_size="40kB", max_trials=5)
+    assert found.best["params"]["char_ngrams"] is None
+    assert [trial["params"]["char_ngrams"] for trial in found.trials if trial["compiled_score"] is not None] == [None]
+    monkeypatch.setattr(Finisher, "compile", refuse)
+    with pytest.raises(InvalidParameterError, match="too small for all"):
+        tune(*reviews(60), max_size="40kB", max_trials=2)
+
+
+def refuse(*_):
+    raise InvalidParameterError("max_size is too small for all")
 
 
 def test_macro_f1_tries_balanced_weights():

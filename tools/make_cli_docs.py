@@ -11,6 +11,7 @@ COMMANDS = (
     "train",
     "tune",
     "compile",
+    "distill",
     "cascade",
     "bench",
     "predict",

@@ -47,7 +47,7 @@ def export(
         Path, typer.Argument(help="Folder of transformers or sentence-transformers.", show_default=False)
     ],
     out: Annotated[Path, typer.Argument(help="The new folder; it must not exist yet.", show_default=False)],
-    opset: Annotated[int, typer.Option(help="Version of the ONNX operators.", min=11)] = 17,
+    opset: Annotated[int, typer.Option(help="Version of the ONNX operators.", min=11, max=20)] = 17,
     int8: Annotated[bool, typer.Option("--int8", help="Quantise as well, as `encoder quantize` does.")] = False,
 ) -> None:
     """Turn a Hugging Face folder into an ONNX encoder that runs without torch (extra: finetune).

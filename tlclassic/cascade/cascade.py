@@ -102,7 +102,7 @@ class Cascade:
     >>> from tlclassic import Cascade, NgramClassifier
     >>> texts, labels = ["good film", "great plot", "bad film", "dull plot"] * 5, ["+", "+", "-", "-"] * 5
     >>> student = NgramClassifier().fit(texts, labels)
-    >>> Cascade(student, threshold=0.9).predict(["a great film, good plot", "a film"]).tolist()
+    >>> Cascade(student, threshold=0.8).predict(["a great film, good plot", "a film"]).tolist()
     ['+', 'unsure']
     """
 

@@ -48,7 +48,7 @@ __all__ = ["SET_APART", "by_accuracy", "by_agreement", "by_share"]
 #: One dev text in so many is for the thresholds that are tried for accuracy, and not for the tests.
 SET_APART = 10
 #: The first threshold tried for accuracy leaves so many times the texts that are needed, to survive a few errors.
-_ROOM = 4
+_ROOM = 2.5
 _STEPS = 100
 
 
@@ -84,21 +84,21 @@ def by_accuracy(surety: NDArray[np.float64], right: NDArray[Any], accuracy: floa
     needed = texts_needed(1 - accuracy, confidence)
     if len(tested) < needed:
         return math.inf
-    found = math.inf
-    for threshold in _steps(surety[apart], min(_ROOM * needed, max(needed, len(tested) // 2)) / len(tested)):
-        answered = tested >= threshold
-        if upper_bound(wrong[answered].sum(), answered.sum(), confidence) > 1 - accuracy:
-            break
-        found = threshold
-    return found
+    steps = _steps(surety[apart], min(_ROOM * needed, max(needed, len(tested) // 2)) / len(tested))
+    order = np.argsort(-tested)
+    answered = np.searchsorted(-tested[order], -steps, side="right")
+    errors = np.concatenate([[0], np.cumsum(wrong[order])])[answered]
+    failed = np.flatnonzero(upper_bound(errors, answered, confidence) > 1 - accuracy)
+    passed = steps[: failed[0]] if len(failed) else steps
+    return float(passed[-1]) if len(passed) else math.inf
 
 
-def _steps(surety: NDArray[np.float64], start: float) -> list[float]:
+def _steps(surety: NDArray[np.float64], start: float) -> NDArray[np.float64]:
     """Thresholds that from the share ``start`` up to all of the texts reach, from the strictest to the loosest."""
     ranked = np.sort(surety)[::-1]
     first = min(len(ranked), math.ceil(start * len(ranked)))
     places = np.unique(np.linspace(first, len(ranked), min(_STEPS, len(ranked) - first + 1)).astype(int)) - 1
-    return [*np.unique(ranked[places])[::-1].tolist(), 0.0]
+    return np.append(np.unique(ranked[places])[::-1], 0.0)
 
 
 def by_share(surety: NDArray[np.float64], share: float) -> float:

@@ -11,6 +11,7 @@ from tlclassic.distillation.soft_label_files import SoftLabelFile, SoftLabels, r
 from tlclassic.distillation.soft_labels import soft_labels
 from tlclassic.distillation.static_vectors import StaticOptions, static_vectors
 from tlclassic.distillation.teachers import ProbabilityTeacher, open_teacher
+from tlclassic.distillation.transfer import read_transfer
 
 __all__ = [
     "EFFORTS",
@@ -31,6 +32,7 @@ __all__ = [
     "measure_speed",
     "open_teacher",
     "read_soft_labels",
+    "read_transfer",
     "soft_labels",
     "static_vectors",
 ]

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tlclassic.errors import TlclassicError
 from tlclassic.storage import Artifact
 
@@ -50,7 +52,7 @@ def digest_of_model(model: Any) -> str | None:
     if hasattr(model, "encoder") and isinstance(getattr(model, "model", None), (str, os.PathLike)):
         return _encoder_digest(model)
     try:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             path = Path(folder, "model.tlc")
             if type(model).__name__ == "CompiledClassifier":
                 model.save(path)
@@ -69,8 +71,8 @@ def _artifact_digest(artifact: Artifact) -> str:
     blocks = {}
     for name in artifact.names:
         array = artifact.array(name)
-        raw = array.tobytes()
-        blocks[name] = _skops_digest(raw) if name.endswith("/skops") else hashlib.sha256(raw).hexdigest()
+        plain = hashlib.sha256(np.ascontiguousarray(array))
+        blocks[name] = _skops_digest(array.tobytes()) if name.endswith("/skops") else plain.hexdigest()
     return digest_of({"kind": artifact.kind, "metadata": _without_addresses(facts), "blocks": blocks})
 
 

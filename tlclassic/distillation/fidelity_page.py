@@ -36,7 +36,7 @@ _STYLE = """
 .rival { fill: var(--card); stroke: var(--wrong); stroke-width: 2.5; }
 .mark { fill: var(--ink); }
 .whisker { stroke: var(--soft); stroke-width: 1.2; } .leader { stroke: var(--soft); stroke-width: 0.8; }
-.scroll + p, .scroll + .scroll { margin-top: 14px; }
+td small { display: block; color: var(--soft); font-size: 12px; } .scroll + p, .scroll + .scroll { margin-top: 14px; }
 .example { border-top: 1px solid var(--rule); padding: 12px 0; break-inside: avoid; }
 .example blockquote { margin: 0 0 8px; line-height: 1.9; overflow-wrap: anywhere; }
 .said { display: flex; flex-wrap: wrap; gap: 4px 18px; margin: 0 0 6px; padding: 0; list-style: none; font-size: 14px; }
@@ -86,7 +86,7 @@ def _head(report: Fidelity, title: str) -> str:
 
 def _models(report: Fidelity) -> str:
     head, *rows = comparison(report)
-    drawn = _rows([list(map(escape, row)) for row in rows], list(map(escape, head)))
+    drawn = _rows([list(map(_estimate, row)) for row in rows], list(map(escape, head)))
     told = ""
     if report.speed is not None:
         told = (
@@ -94,6 +94,14 @@ def _models(report: Fidelity) -> str:
             "above 1 the model had more than one thread, below 1 it shared the machine."
         )
     return f"<section><h2>Side by side</h2>{_paragraph(told)}{drawn}</section>"
+
+
+def _estimate(text: str) -> str:
+    """The interval under its number, so that three models fit beside each other."""
+    number, _, interval = text.partition(" (")
+    # The first column may have brackets in its words.
+    numeric = interval and number[-1:].isdigit()
+    return f"{escape(number)}<small>{escape(interval[:-1])}</small>" if numeric else escape(text)
 
 
 def _paragraph(text: str) -> str:

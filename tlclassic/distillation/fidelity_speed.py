@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import tlclassic
 from tlclassic._validate import check_integer, check_number, check_texts
 from tlclassic.errors import InputError, InvalidParameterError
 from tlclassic.evaluation import interleaved, process_cost
@@ -22,7 +23,12 @@ __all__ = ["Baseline", "ModelCost", "Speed", "measure_speed"]
 _FIRST_TEXTS = 16
 _MOST_TEXTS = 2_000_000
 _STARTS = 3
-_PROGRAM = "import sys, tlclassic; tlclassic.load(sys.argv[1]).predict(['the first answer'])"
+_PROGRAM = """
+import sys
+sys.path.append(sys.argv[2])
+import tlclassic
+tlclassic.load(sys.argv[1]).predict(["the first answer"])
+"""
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,9 @@ def measure_speed(
     texts = list(check_texts(texts))
     if not texts:
         raise InvalidParameterError("texts must hold at least one text; got none.")
+    for path in (teacher_path, student_path):
+        if path is not None and not Path(path).exists():
+            raise InputError("no such file or folder", path=path, remedy="Give the path of a saved model")
     models = {"teacher": teacher, "student": student}
     if undistilled is not None:
         models["undistilled"] = undistilled
@@ -206,10 +215,10 @@ def _of_student(student: Any, path: str | os.PathLike[str] | None) -> dict[str, 
 
 def _process(path: str | os.PathLike[str]) -> dict[str, Any]:
     place = Path(path)
-    if not place.exists():
-        raise InputError("no such file or folder", path=path, remedy="Give the path of a saved model")
     files = [file for file in place.rglob("*") if file.is_file()] if place.is_dir() else [place]
-    runs = [process_cost([sys.executable, "-c", _PROGRAM, str(place)]) for _ in range(_STARTS)]
+    # The process finds this very package, also where a checkout was imported from the working folder.
+    home = str(Path(tlclassic.__file__).resolve().parent.parent)
+    runs = [process_cost([sys.executable, "-c", _PROGRAM, str(place), home]) for _ in range(_STARTS)]
     return {
         "bytes": sum(file.stat().st_size for file in files),
         "peak_bytes": max(run.peak_bytes for run in runs),

@@ -168,7 +168,9 @@ def _figures(number: float) -> str:
 
 
 def sized(size: int | None) -> str:
-    """Bytes as kB or MB (of 1000)."""
+    """Bytes, kB or MB (of 1000)."""
     if size is None:
         return ""
+    if size < 1000:
+        return f"{size} B"
     return f"{size / 1e6:,.1f} MB" if size >= 1e6 else f"{size / 1e3:,.0f} kB"

@@ -270,7 +270,7 @@ def _weights(weights: Any, n: int, n_classes: int) -> NDArray[np.float64]:
 
 
 def _listed(classes: Any) -> list[Any]:
-    listed = list(classes.tolist() if hasattr(classes, "tolist") else classes)
+    listed = [name.item() if isinstance(name, np.generic) else name for name in classes]
     if isinstance(classes, (str, bytes)) or not listed or len(set(listed)) != len(listed):
         raise InvalidParameterError(f"classes must be a list of different names; got {classes!r:.200}.")
     return listed

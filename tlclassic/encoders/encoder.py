@@ -316,7 +316,7 @@ class _Opened:
         return graph
 
     def _open_graph(self) -> Graph:
-        has_pooling = self._params["pooling"] != "auto" or self.files.read("modules.json") is not None
+        has_pooling = self._params["pooling"] != "auto" or self.spec.says_pooling
         return open_graph(
             self.files,
             self.spec.graph,
@@ -334,7 +334,7 @@ class _Opened:
         said = self._params["pooling"]
         if isinstance(said, str) and said == "auto":
             return self.spec.pooling
-        modes = (said,) if isinstance(said, str) else tuple(said)
+        modes = tuple(said) if isinstance(said, (list, tuple)) else (said,)
         for mode in modes or ("",):
             check_choice("pooling", mode, ("auto", *MODES))
         return modes
@@ -352,7 +352,7 @@ class _Opened:
             return "" if self.spec.default_prompt is None else prompts[self.spec.default_prompt]
         if isinstance(said, str) and said.startswith("text:"):
             return said.removeprefix("text:")
-        if said not in prompts:
+        if not isinstance(said, str) or said not in prompts:
             known = ", ".join(map(repr, prompts)) or "none"
             raise InvalidParameterError(
                 f"prompt must be one of the folder's prompts ({known}), or 'text:...' for another; got {said!r}."
@@ -395,9 +395,12 @@ class _Opened:
 
         key = {
             "graph": self.files.digest(self.spec.graph),
+            "output": self.graph.output,
+            "position_offset": self.spec.position_offset,
             "tokenizer": self.files.digest("tokenizer.json"),
             "pooling": list(self.pooling),
             "normalize": self.normalize,
+            "activations": [layer.activation for layer in self.spec.dense],
             "dense": [
                 self._digest(name) for name in self.files.names() if name.endswith(".safetensors") and "/" in name
             ],

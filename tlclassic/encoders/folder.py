@@ -64,6 +64,8 @@ class EncoderSpec:
         The graph in use, as a path below the folder.
     pooling : tuple of str
         Modes, put side by side.
+    says_pooling : bool
+        Whether these are the folder's own words, or what is done where it says nothing.
     dense : tuple of Dense
     normalize : bool
         Whether vectors are brought to length one at the end.
@@ -80,6 +82,7 @@ class EncoderSpec:
 
     graph: str
     pooling: tuple[str, ...] = ("mean",)
+    says_pooling: bool = False
     dense: tuple[Dense, ...] = ()
     normalize: bool = False
     max_length: int | None = None
@@ -129,7 +132,7 @@ def read_spec(files: EncoderFiles, file: str = "auto") -> EncoderSpec:
     found: dict[str, Any] = {"max_length": _max_length(files, config)}
     modules = read_json(files, "modules.json", list)
     if modules is not None:
-        found |= _modules(files, modules)
+        found |= {"says_pooling": True, **_modules(files, modules)}
     elif files.read("1_Pooling/config.json") is not None:
         found |= _pooling(files, "1_Pooling")
     said = read_json(files, "config_sentence_transformers.json") or {}
@@ -137,12 +140,12 @@ def read_spec(files: EncoderFiles, file: str = "auto") -> EncoderSpec:
     if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
         raise EncoderFormatError("prompts must map names to texts", path=_where(files, _ST_CONFIG))
     default = said.get("default_prompt_name")
-    if default is not None and default not in prompts:
+    if default is not None and (not isinstance(default, str) or default not in prompts):
         raise EncoderFormatError(
             f"default_prompt_name is {default!r}, which prompts lack", path=_where(files, _ST_CONFIG)
         )
     if str(config.get("model_type")) in _SHIFTED:
-        found["position_offset"] = int(config.get("pad_token_id", 1)) + 1
+        found["position_offset"] = _first_position(files, config)
     return EncoderSpec(graph=choose_graph(files, file), prompts=prompts, default_prompt=default, **found)
 
 
@@ -168,6 +171,13 @@ def _max_length(files: EncoderFiles, config: dict[str, Any]) -> int | None:
     return min(limits) if limits else None
 
 
+def _first_position(files: EncoderFiles, config: dict[str, Any]) -> int:
+    pad = config.get("pad_token_id", 1)
+    if not isinstance(pad, int):
+        raise EncoderFormatError(f"pad_token_id must be a number; it is {pad!r:.80}", path=_where(files, "config.json"))
+    return pad + 1
+
+
 def _is_count(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value >= 1 and value == int(value)
 
@@ -178,7 +188,11 @@ def _modules(files: EncoderFiles, modules: list[Any]) -> dict[str, Any]:
     for module in modules:
         if not isinstance(module, dict) or not isinstance(module.get("type"), str):
             raise EncoderFormatError(f"a module is described as {module!r:.80}", path=_where(files, "modules.json"))
-        kind, place = module["type"].rpartition(".")[2], str(module.get("path", ""))
+        kind, place = module["type"].rpartition(".")[2], str(module.get("path") or ".")
+        if os.path.isabs(place) or ".." in place.split("/"):
+            raise EncoderFormatError(
+                f"a module lies outside the folder: {place!r:.80}", path=_where(files, "modules.json")
+            )
         if kind in ("Transformer", "Dropout"):
             continue
         if kind == "Pooling":
@@ -206,7 +220,9 @@ def _pooling(files: EncoderFiles, place: str) -> dict[str, Any]:
     modes = tuple(mode for key, mode in _POOLING_KEYS.items() if config.get(key) is True)
     said = config.get("pooling_mode")
     if not modes and said is not None:
-        modes = tuple(said) if isinstance(said, list) else (said,)
+        # sentence-transformers 6 and later name the modes; one of them by its old key, mean_sqrt_len_tokens.
+        named: list[Any] = said if isinstance(said, list) else [said]
+        modes = tuple(_POOLING_KEYS.get(f"pooling_mode_{mode}", mode) for mode in named)
     unknown = [mode for mode in modes if mode not in MODES]
     if unknown or not modes:
         raise EncoderFormatError(
@@ -214,7 +230,7 @@ def _pooling(files: EncoderFiles, place: str) -> dict[str, Any]:
             path=_where(files, name),
             remedy=f"Known are {', '.join(MODES)}; choose one with pooling=",
         )
-    return {"pooling": modes, "pools_prompt": config.get("include_prompt", True) is not False}
+    return {"pooling": modes, "says_pooling": True, "pools_prompt": config.get("include_prompt", True) is not False}
 
 
 def _dense(files: EncoderFiles, place: str) -> Dense:

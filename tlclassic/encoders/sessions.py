@@ -7,6 +7,7 @@ alive and untouched in the child: to close it would be to wait for those threads
 from __future__ import annotations
 
 import os
+import re
 import threading
 import weakref
 from pathlib import Path
@@ -96,7 +97,7 @@ class Graph:
         except Exception as error:  # onnxruntime's own error classes have no common base
             raise self._error(
                 f"failed on {numbers.shape[0]} texts of {numbers.shape[1]} tokens ({_first_line(error)})",
-                "Lower max_length to what the model has positions for, or export it again",
+                "Lower max_length to what the model has positions for; copy tokenizer.json anew if it is another's",
             ) from error
         return np.asarray(result, dtype=np.float32)
 
@@ -110,7 +111,9 @@ def _size(item: Any) -> int | None:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0][:300]
+    # Before what went wrong stand the path and the place in the library's source, longer than what is shown.
+    said = str(error).strip().split("\n")[0]
+    return re.sub(r"Load model from .*? failed:|/onnxruntime_src/.*?\) (?=[A-Z])", "", said)[:300]
 
 
 _lock = threading.Lock()
@@ -192,7 +195,10 @@ def _session(files: EncoderFiles, name: str, threads: int) -> Any:
 
 
 def _refusal(said: str, where: str | Path) -> EncoderFormatError:
-    if "opset" in said.lower() or "ir_version" in said.lower() or "IR version" in said:
+    if "INVALID_GRAPH" in said or "not a registered function/op" in said:
+        what = "has operators that onnxruntime does not know in the opset it was written for"
+        remedy = "Export the encoder again, with opset 17 and operators of ONNX alone"
+    elif "opset" in said.lower() or "IR version" in said:
         what = "needs a newer onnxruntime than the installed one"
         remedy = "Upgrade onnxruntime, or export the encoder with a lower opset (17)"
     elif "external" in said.lower() or "initializer" in said.lower():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -78,12 +78,7 @@ def pareto_plot(points: Sequence[ParetoPoint], *, measure: str = "accuracy") -> 
     marks = [(scale.x(point.texts_per_second), scale.y(point.accuracy)) for point in points]
     boxes = [(x - _MARK - 1, y - _MARK - 1, x + _MARK + 1, y + _MARK + 1) for x, y in marks]
     boxes += [_whisker_box(point, scale) for point in points if point.interval] + _step_boxes(points, scale)
-    labels = []
-    # Ours choose their places first.
-    for i in sorted(range(len(points)), key=lambda i: not points[i].is_ours):
-        drawn, covered = _placed(points[i], *marks[i], boxes)
-        labels.append(drawn)
-        boxes += covered
+    labels = _arranged(points, marks, boxes)
     parts += [_whisker(point, scale) for point in points if point.interval]
     parts += labels
     parts += [_mark(point, x, y) for point, (x, y) in zip(points, marks, strict=True)]
@@ -97,24 +92,26 @@ class _Scale:
         self.width, self.height = _WIDTH - _LEFT - _RIGHT, _HEIGHT - _TOP - _BOTTOM
         speeds = [math.log10(point.texts_per_second) for point in points]
         self.slow, self.fast = math.floor(min(speeds) - 0.15), math.ceil(max(speeds) + 0.15)
-        ends = [end for point in points for end in (point.interval or (point.accuracy,))]
+        ends = [end for point in points for end in (point.accuracy, *(point.interval or ()))]
         low, high = min(ends), max(ends)
         self.step = _round_step(max(high - low, 0.02) / 5)
         # Half a step of air, so that no mark lies on the frame.
-        self.low = max(0.0, math.floor((low - self.step / 2) / self.step) * self.step)
-        self.high = max(math.ceil((high + self.step / 4) / self.step) * self.step, self.low + self.step)
+        self.low: float = max(0.0, math.floor((low - self.step / 2) / self.step) * self.step)
+        self.high: float = max(math.ceil((high + self.step / 4) / self.step) * self.step, self.low + self.step)
 
     def x(self, texts_per_second: float) -> float:
+        """Pixels from the left."""
         return _LEFT + self.width * (math.log10(texts_per_second) - self.slow) / (self.fast - self.slow)
 
     def y(self, accuracy: float) -> float:
+        """Pixels from the top."""
         return _TOP + self.height * (self.high - accuracy) / (self.high - self.low)
 
 
 def _round_step(least: float) -> float:
     """The smallest of 1, 2, 5 times a power of ten that is not below ``least``."""
-    power = 10.0 ** math.floor(math.log10(least))
-    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * (1 - 1e-9))
+    power = math.pow(10.0, math.floor(math.log10(least)))
+    return next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= least * (1 - 1e-9))
 
 
 def _axes(scale: _Scale, measure: str) -> list[str]:
@@ -191,25 +188,51 @@ def _mark(point: ParetoPoint, x: float, y: float) -> str:
     return f"{shape}<title>{escape(told)}</title></{shape[1:].split(' ', 1)[0]}>"
 
 
-def _placed(point: ParetoPoint, x: float, y: float, taken: list[Box]) -> tuple[str, list[Box]]:
-    """The label in the first place where it covers nothing, or where it covers least; and what it covers."""
+def _arranged(points: Sequence[ParetoPoint], marks: Sequence[tuple[float, float]], taken: list[Box]) -> list[str]:
+    """All labels; of several orders of placing them, ours always first, the one that covers least."""
+    rest = range(len(points))
+    keys: list[Callable[[int], float]] = [
+        lambda i: i,
+        lambda i: marks[i][0],
+        lambda i: -marks[i][0],
+        lambda i: marks[i][1],
+        lambda i: -marks[i][1],
+    ]
+    best: tuple[float, list[str]] | None = None
+    for key in keys:
+        boxes, labels, total = list(taken), [], 0.0
+        for i in sorted(rest, key=lambda i: (not points[i].is_ours, key(i))):
+            covered, drawn, used = _placed(points[i], *marks[i], boxes)
+            labels.append(drawn)
+            boxes += used
+            total += covered
+        if best is None or total < best[0]:
+            best = total, labels
+        if not total:
+            break
+    return best[1] if best else []
+
+
+def _placed(point: ParetoPoint, x: float, y: float, taken: list[Box]) -> tuple[float, str, list[Box]]:
+    """The label in the first place where it covers nothing, or where it covers least; how much, and its own boxes."""
     name = cut(point.name)
     width = _FONT * CHARACTER * displayed(name)
     best: tuple[float, Box, float] | None = None
     for distance in _DISTANCES:
         for box in _around(x, y, width, distance):
-            parts = [box, *(_leader_boxes(x, y, box) if distance else [])]
-            covered = sum(_overlap(part, other) for part in parts for other in taken) + 10 * _outside(box)
+            leader = _leader_boxes(x, y, box) if distance else []
+            covered = sum(_overlap(part, other) for part in [box, *leader] for other in taken) + 10 * _outside(box)
             if best is None or covered < best[0]:
                 best = covered, box, distance
-        if best is not None and best[0] == 0:
+        if best is not None and not best[0]:
             break
     assert best is not None
-    _, box, distance = best
-    drawn = text_at(box[0] + width / 2, box[3] - 3, _FONT, name, anchor="middle", kind="" if point.is_ours else "axis")
+    covered, box, distance = best
+    kind = "" if point.is_ours else "axis"
+    drawn = text_at(box[0] + width / 2, box[3] - 3, _FONT, name, anchor="middle", kind=kind)
     if not distance:
-        return drawn, [box]
-    return line(x, y, *_nearest(x, y, box), "leader") + drawn, [box, *_leader_boxes(x, y, box)]
+        return covered, drawn, [box]
+    return covered, line(x, y, *_nearest(x, y, box), "leader") + drawn, [box, *_leader_boxes(x, y, box)]
 
 
 def _nearest(x: float, y: float, box: Box) -> tuple[float, float]:
@@ -226,7 +249,7 @@ def _leader_boxes(x: float, y: float, box: Box) -> list[Box]:
 
 
 def _around(x: float, y: float, width: float, distance: float) -> list[Box]:
-    """Boxes of a label beside, over and under its mark, and aslant."""
+    """Boxes of a label beside, over and under its mark, aslant, and with an end at it."""
     off, tall = _MARK + 4 + distance, _FONT + 3
     near = off * 0.75
     corners = [
@@ -238,6 +261,10 @@ def _around(x: float, y: float, width: float, distance: float) -> list[Box]:
         (x + near, y + near - tall / 2),
         (x - near - width, y - near - tall / 2),
         (x - near - width, y + near - tall / 2),
+        (x - _MARK, y - off - tall),
+        (x - _MARK, y + off),
+        (x + _MARK - width, y - off - tall),
+        (x + _MARK - width, y + off),
     ]
     return [(left, top, left + width, top + tall) for left, top in corners]
 

@@ -18,7 +18,8 @@ _STYLE = """
 @media print { :root { color-scheme: light; --page: #fff; --card: #fff; --ink: #000; --soft: #444; --rule: #bbb;
   --plain: #f1f2f4; --right: #1c5fa8; --wrong: #d2570a; --count: #8b929c; --on: #fff; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  section, tr { break-inside: avoid; } section.long { break-inside: auto; } .scroll { overflow: visible; }
+  section, tr { break-inside: avoid; } section.long { break-inside: auto; } .scroll { overflow: visible !important; }
+  th, td { padding: 3px 8px !important; white-space: normal !important; }
   svg { min-width: 0 !important; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 24px 16px 48px; max-width: 1040px; background: var(--page); color: var(--ink);
@@ -41,6 +42,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { text-align: right; padding: 3px 12px; border-bottom: 1px solid var(--rule); white-space: nowrap; }
 th { color: var(--soft); font-weight: 500; } th:first-child, td:first-child { text-align: left; white-space: normal;
   overflow-wrap: anywhere; min-width: 10em; }
+@media (max-width: 480px) { th, td { padding: 3px 6px; } th:first-child, td:first-child { min-width: 7em; } }
 @media (max-width: 860px) { .scores th:nth-child(5), .scores td:nth-child(5) { display: none; } }
 """
 

@@ -28,6 +28,8 @@ _OUTPUTS = {"hidden": "last_hidden_state", "logits": "logits", "pooled": "senten
 _COPIED = (".json", ".txt", ".md", ".model")
 _NOT_COPIED = {"pytorch_model.bin.index.json", "model.safetensors.index.json", "tlclassic.json"}
 _TOLERANCE = 1e-3
+#: The newest that the exporter writes; beyond it, it prints the whole graph and fails.
+_MAX_OPSET = 20
 
 
 def export_module(
@@ -54,7 +56,7 @@ def export_module(
     output : {"hidden", "logits", "pooled"}
         What is taken: ``last_hidden_state`` (n, t, dim), ``logits`` (n, classes) or ``sentence_embedding`` (n, dim).
     opset : int
-        Version of the ONNX operators.
+        Version of the ONNX operators, 11 to 20.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def export_module(
         When the exporter cannot trace the module.
     """
     check_choice("output", output, list(_OUTPUTS))
-    check_integer("opset", opset, low=11)
+    check_integer("opset", opset, low=11, high=_MAX_OPSET)
     torch = require("torch", purpose="Exporting an encoder")
     require("onnx", purpose="Exporting an encoder")
     check_destination(path)
@@ -114,7 +116,7 @@ def export_onnx(source: str | os.PathLike[str], out: str | os.PathLike[str], *, 
     out : path-like
         The new folder; it must not exist yet, or be empty.
     opset : int
-        Version of the ONNX operators.
+        Version of the ONNX operators, 11 to 20.
 
     Returns
     -------

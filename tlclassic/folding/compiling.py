@@ -25,7 +25,7 @@ from tlclassic.folding.probes import probe_texts
 from tlclassic.folding.quantize import DTYPES
 from tlclassic.folding.sizes import parse_size
 from tlclassic.folding.sources import fold_features
-from tlclassic.folding.tables import Table
+from tlclassic.folding.tables import NgramTable, Table
 from tlclassic.runtime import CompiledClassifier
 
 __all__ = ["compile"]
@@ -110,7 +110,8 @@ def compile(
     -------
     CompiledClassifier
         ``metadata["report"]`` has a list ``steps``: of the source and each step its ``bytes``, ``rows``,
-        ``max_logit_error``, ``agreement``, ``accuracy`` and ``macro_f1``, as far as they are known.
+        ``max_logit_error``, ``agreement``, ``accuracy`` and ``macro_f1``, as far as they are known; and ``notes`` where
+        n-grams are scored at a lower speed.
 
     Raises
     ------
@@ -262,9 +263,19 @@ class _Work:
         compiled = self.folded.build(dtype)
         if pruned or dtype != "float32":
             self.note(f"{dtype}, pruned" if pruned else dtype, dtype, compiled)
-        report = {"steps": self.steps, "n_texts": 0 if self.dev is None else len(self.dev.texts)}
+        report: dict[str, Any] = {"steps": self.steps, "n_texts": 0 if self.dev is None else len(self.dev.texts)}
+        if slow := [table for table in self.folded.tables if isinstance(table, NgramTable) and table.needs_counts]:
+            report["notes"] = [_price(table) for table in slow]
         compiled.metadata.update({**self.metadata, "report": report})
         return compiled
+
+
+def _price(table: NgramTable) -> str:
+    options = table.options
+    return (
+        f"{options['unit']} n-grams with counts={options['counts']!r} and norm={options['norm']!r} need the counts of "
+        "each text: exact, at up to four times the time."
+    )
 
 
 def _too_small(limit: int, needed: int) -> InvalidParameterError:

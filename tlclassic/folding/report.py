@@ -19,7 +19,7 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
 
 
 def report_table(report: Mapping[str, Any]) -> str:
-    """A table of ``metadata["report"]``, a line for each step.
+    """A table of ``metadata["report"]``, a line for each step, and the notes below it.
 
     Examples
     --------
@@ -34,7 +34,8 @@ def report_table(report: Mapping[str, Any]) -> str:
     lines = [[title for _, title, _ in columns]]
     lines += [[show(step[name]) if name in step else "" for name, _, show in columns] for step in steps]
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    return "\n".join(
+    table = [
         "  ".join([line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))])
         for line in lines
-    )
+    ]
+    return "\n".join([*table, *report.get("notes", ())])

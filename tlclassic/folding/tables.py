@@ -36,6 +36,11 @@ class NgramTable:
     idf: NDArray[np.float32] | None = None
 
     @property
+    def needs_counts(self) -> bool:
+        """Whether a text's n-grams must be counted before they are weighed: no sum over them as they come."""
+        return bool(self.options["counts"] != "count" or self.options["norm"] == "l2")
+
+    @property
     def largest(self) -> float:
         """The largest magnitude of a weight."""
         return float(np.abs(self.weights).max(initial=0.0))

@@ -9,12 +9,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg.blas import daxpy
 
 from tlclassic._validate import check_choice, check_integer, check_number
 from tlclassic.errors import InvalidParameterError
@@ -161,8 +161,14 @@ def row_weights(sample_weight: NDArray[Any] | None, n: int) -> Float:
     if sample_weight is None:
         return np.ones(n)
     weights = np.ascontiguousarray(sample_weight, np.float64)
-    if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any():
-        raise InvalidParameterError(f"sample_weight must hold {n} finite numbers, none negative.")
+    if weights.shape != (n,):
+        raise InvalidParameterError(f"sample_weight must hold {n} numbers, one a row; got shape {weights.shape}.")
+    bad = np.flatnonzero(~(np.isfinite(weights) & (weights >= 0)))
+    if len(bad):
+        raise InvalidParameterError(
+            f"sample_weight must be finite and not negative; sample_weight[{bad[0]}] is {weights[bad[0]]:g}. "
+            "Leave out rows that should not count, or give them weight 0."
+        )
     if n and not weights.any():
         raise InvalidParameterError("sample_weight is zero for every row: there is nothing to learn from.")
     return weights
@@ -184,7 +190,12 @@ def _scales(scale: NDArray[Any] | None, k: int, n_features: int) -> tuple[Float 
 
 def _add(total: Float, factor: float, part: Float) -> None:
     """``total += factor * part``, without a temporary array as large as the two."""
-    daxpy(part.ravel(), total.ravel(), a=factor)
+    _K.add(total.ravel(), factor, part.ravel())
+
+
+def _dot(a: Float, b: Float) -> float:
+    """The inner product, of matrices over all entries; the same bits whatever number of threads BLAS has."""
+    return float(_K.dot(a.ravel(), b.ravel()))
 
 
 class _Problem:
@@ -234,11 +245,11 @@ class _Problem:
         """The data's part of the objective, and the probabilities."""
         p, out = z.copy(), np.empty(len(z))
         self.workers.run(lambda first, last: _K.losses(p, self.targets, self.softmax, out, first, last), self.bounds)
-        return float(self.weights @ out), p
+        return _dot(self.weights, out), p
 
     def penalty(self, x: Float) -> float:
         w = x[:-1]
-        value = 0.5 * self.l2 * float(np.vdot(w, w)) if self.l2 else 0.0
+        value = 0.5 * self.l2 * _dot(w, w) if self.l2 else 0.0
         return value + (self.l1 * float(np.abs(w).sum()) if self.l1 else 0.0)
 
     def gradient(self, p: Float) -> Float:
@@ -283,7 +294,7 @@ class _Problem:
             g = self.gradient(p)
             step = self.pseudo_gradient(g)
             diagonal = self.diagonal(p)
-            scale = max(scale, float(np.linalg.norm(step)))
+            scale = max(scale, math.sqrt(_dot(step, step)))
             if self._gap(step, diagonal) <= tol * abs(self.value):
                 return n_iter, True
             if n_iter == max_iter:
@@ -314,7 +325,7 @@ class _Problem:
             # No such bound with L1: what a diagonal Newton step would bring, with an ample reserve.
             return 100.0 * float((step * step / diagonal).sum())
         w, b = step[:-1], step[-1]
-        return 0.5 * float(np.vdot(w, w)) / self.l2 + 0.5 * float((b * b / diagonal[-1]).sum())
+        return 0.5 * _dot(w, w) / self.l2 + 0.5 * float((b * b / diagonal[-1]).sum())
 
     def _direction(
         self, p: Float, g: Float, diagonal: Float, free: NDArray[np.bool_] | None, scale: float
@@ -323,7 +334,7 @@ class _Problem:
         d, zd = np.zeros_like(g), np.zeros_like(p)
         r = -g
         s = r / diagonal
-        v, rs, norm = s.copy(), float(np.vdot(r, s)), float(np.linalg.norm(g))
+        v, rs, norm = s.copy(), _dot(r, s), math.sqrt(_dot(g, g))
         goal = min(0.1, np.sqrt(norm / scale)) * norm
         for _ in range(MAX_CG_STEPS):
             zv = self.logits(v)
@@ -337,26 +348,26 @@ class _Problem:
                 q[:-1] += self.l2 * v[:-1]
             if free is not None:
                 q *= free
-            curvature = float(np.vdot(v, q))
+            curvature = _dot(v, q)
             if curvature <= 0.0:
                 break
             step = rs / curvature
             _add(d, step, v)
             _add(zd, step, zv)
             _add(r, -step, q)
-            if np.linalg.norm(r) <= goal:
+            if math.sqrt(_dot(r, r)) <= goal:
                 break
             np.divide(r, diagonal, out=s)
-            before, rs = rs, float(np.vdot(r, s))
+            before, rs = rs, _dot(r, s)
             v *= rs / before
             v += s
         return (d, zd) if d.any() else (-g / diagonal, self.logits(-g / diagonal))
 
     def _search(self, g: Float, d: Float, z: Float, zd: Float, p: Float) -> tuple[Float, Float]:
         """Backtrack along ``d``; the logits are linear in the step, so nothing is multiplied by X."""
-        slope = float(np.vdot(g, d))
+        slope = _dot(g, d)
         w, dw = self.x[:-1], d[:-1]
-        ww, wd, dd = (0.5 * self.l2 * float(np.vdot(a, b)) for a, b in ((w, w), (w, dw), (dw, dw)))
+        ww, wd, dd = (0.5 * self.l2 * _dot(a, b) for a, b in ((w, w), (w, dw), (dw, dw)))
         t = 1.0
         for _ in range(40):
             z_new = z + t * zd
@@ -375,7 +386,7 @@ class _Problem:
             rate = 1.0 / (damping * diagonal)
             x = self.x - rate * g
             x[:-1] = np.sign(x[:-1]) * np.maximum(np.abs(x[:-1]) - self.l1 * rate[:-1], 0.0)
-            promised = float(np.vdot(g, x - self.x)) + self.l1 * float(np.abs(x[:-1]).sum() - np.abs(self.x[:-1]).sum())
+            promised = _dot(g, x - self.x) + self.l1 * float(np.abs(x[:-1]).sum() - np.abs(self.x[:-1]).sum())
             if (moved := self._accepted(x, promised)) is not None:
                 return moved, max(damping / 2.0, 0.5)
             damping *= 2.0
@@ -395,7 +406,7 @@ class _Problem:
         for _ in range(25):
             x = self.x + t * d
             x[x * side < 0.0] = 0.0
-            if (moved := self._accepted(x, float(np.vdot(g, x - self.x)))) is not None:
+            if (moved := self._accepted(x, _dot(g, x - self.x))) is not None:
                 return moved
             t *= 0.5
         return p

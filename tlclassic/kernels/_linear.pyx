@@ -1,10 +1,12 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Sparse products, losses and the streaming pass of the linear solvers. Inner loops: linear.h; plain twin:
-_linear_plain.py.
+"""Sparse products, sums of vectors, losses and the streaming pass of the linear solvers. Inner loops: linear.h; plain
+twin: _linear_plain.py.
 
 Design: a product gives each output row to one thread, whether the rows are those of X or, through a column-wise copy of
 X, the features. So nothing is added up across threads and any number of them gives the same bits. Callers check the
-arrays once a fit (``check_rows``), not once a product.
+arrays once a fit (``check_rows``), not once a product. Vectors are added up here and not by BLAS: its threads, as many as there
+are processors whatever was asked for, wait for each other (on a busy machine for most of a small fit) and their number
+decides the last bits.
 """
 
 from libc.stdint cimport int32_t, int64_t, uint32_t
@@ -27,6 +29,8 @@ cdef extern from "linear.h" nogil:
                              double *out, int64_t first, int64_t last, int64_t k)
     void tlc_product_float64(const double *values, const int32_t *indices, const int64_t *indptr, const double *table,
                              double *out, int64_t first, int64_t last, int64_t k)
+    double tlc_dot(const double *a, const double *b, int64_t n)
+    void tlc_add(double *total, double factor, const double *part, int64_t n)
     double tlc_softmax_row(double *z, const double *p, int64_t k)
     double tlc_sigmoid_row(double *z, const double *p, int64_t k)
     double tlc_stream_pass(const tlc_stream *s, const float *values, const int32_t *indices, const int64_t *indptr,
@@ -75,6 +79,26 @@ def product(const floating[::1] values, const int32_t[::1] indices, const int64_
             tlc_product_float32(v, c, &indptr[0], t, &out[0, 0], first, last, k)
         else:
             tlc_product_float64(v, c, &indptr[0], t, &out[0, 0], first, last, k)
+
+
+def dot(const double[::1] a, const double[::1] b):
+    """The inner product."""
+    cdef double total = 0.0
+    if a.shape[0] != b.shape[0]:
+        raise ValueError("dot: the shapes do not fit.")
+    if a.shape[0]:
+        with nogil:
+            total = tlc_dot(&a[0], &b[0], a.shape[0])
+    return total
+
+
+def add(double[::1] total, double factor, const double[::1] part):
+    """``total += factor * part``; the two must not overlap."""
+    if total.shape[0] != part.shape[0]:
+        raise ValueError("add: the shapes do not fit.")
+    if total.shape[0]:
+        with nogil:
+            tlc_add(&total[0], factor, &part[0], total.shape[0])
 
 
 def losses(double[:, ::1] z, const double[:, ::1] targets, bint softmax, double[::1] out, int64_t first, int64_t last):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_rows", "curvature", "losses", "product", "stream"]
+__all__ = ["add", "check_rows", "curvature", "dot", "losses", "product", "stream"]
 
 Float = NDArray[np.float64]
 Single = NDArray[np.float32]
@@ -33,6 +33,20 @@ def product(
     for i in range(first, last):
         part = slice(indptr[i], indptr[i + 1])
         out[i] = values[part].astype(np.float64) @ table[indices[part]]
+
+
+def dot(a: Float, b: Float) -> float:
+    """The inner product."""
+    if len(a) != len(b):
+        raise ValueError("dot: the shapes do not fit.")
+    return float((a * b).sum())
+
+
+def add(total: Float, factor: float, part: Float) -> None:
+    """``total += factor * part``; the two must not overlap."""
+    if len(total) != len(part):
+        raise ValueError("add: the shapes do not fit.")
+    total += factor * part
 
 
 def losses(z: Float, targets: Float, softmax: bool, out: Float, first: int, last: int) -> None:

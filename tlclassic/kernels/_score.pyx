@@ -43,6 +43,7 @@ cdef extern from *:
 cdef extern from "arrow.h" nogil:
     ctypedef struct ArrowSchema "struct ArrowSchema":
         const char *format
+        ArrowSchema *dictionary
         void (*release)(ArrowSchema *) noexcept nogil
     ctypedef struct ArrowArray "struct ArrowArray":
         int64_t length
@@ -185,9 +186,9 @@ cdef class Texts:
     cdef _check_layout(self, const ArrowSchema *schema):
         self.arrow_layout = tlc_arrow_layout(schema)
         if self.arrow_layout == TLC_ARROW_OTHER:
+            got = "a dictionary (categories)" if schema.dictionary != NULL else f"format {schema.format.decode()!r}"
             raise InvalidParameterError(
-                f"X must be an Arrow column of strings or binary; got one of format {schema.format.decode()!r} or a "
-                "dictionary of it. Cast it to string."
+                f"X must be an Arrow column of strings or binary; got {got}. Cast it to string."
             )
 
     cdef _add_chunk(self, ArrowArray *chunk):

@@ -243,4 +243,20 @@ TLC_LINEAR_WIDE static double tlc_stream_pass(const tlc_stream *s, const float *
     }
 }
 
+/* The inner product of two vectors; in eight interleaved sums, so that both widths give the same bits. */
+TLC_LINEAR_WIDE static double tlc_dot(const double *a, const double *b, int64_t n) {
+    double sums[TLC_LINEAR_STRIP] = {0}, total = 0.0;
+    int64_t i = 0;
+    for (; i + TLC_LINEAR_STRIP <= n; i += TLC_LINEAR_STRIP)
+        for (int c = 0; c < TLC_LINEAR_STRIP; c++) sums[c] += a[i + c] * b[i + c];
+    for (; i < n; i++) total += a[i] * b[i];
+    for (int c = 0; c < TLC_LINEAR_STRIP; c++) total += sums[c];
+    return total;
+}
+
+/* total += factor * part */
+TLC_LINEAR_WIDE static void tlc_add(double *TLC_LINEAR_RESTRICT total, double factor, const double *part, int64_t n) {
+    for (int64_t i = 0; i < n; i++) total[i] += factor * part[i];
+}
+
 #endif

@@ -184,6 +184,8 @@ def _encode_with_skops(estimator: Any, place: str) -> dict[str, Any]:
     if foreign:
         ours = any(name.startswith("tlclassic.") for name in foreign)
         remedy = " Save the fitted estimator that it holds, such as its best_estimator_." if ours else ""
+        if any(name.endswith(".EncoderClassifier") for name in foreign):
+            remedy = " Its folder is its saved form: copy that, and open it with tlclassic.load."
         raise InvalidParameterError(
             f"{place} cannot be saved so that it opens again: it holds types outside the allow-list: "
             f"{', '.join(foreign)}.{remedy}"

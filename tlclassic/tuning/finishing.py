@@ -94,11 +94,13 @@ class Finisher:
         shown: dict[str, Any] = {}
         if report_on is not None:
             shown = {"texts": [self.problem.texts[i] for i in report_on], "labels": self.labels(report_on)}
+        # The strengths that were tried are in the search's own record; here they would take a small file's room.
+        described = {name: value for name, value in trial.as_dict().items() if name != "path"}
         provenance = {
             **self.provenance,
             "made_by": "tlclassic.tune",
             "n": self.problem.n,
-            "search": {"metric": self.metric, **trial.as_dict()},
+            "search": {"metric": self.metric, **described},
         }
         return compile(classifier, max_size=self.max_size, provenance=provenance, **shown)
 
@@ -131,8 +133,10 @@ class Finisher:
         """
         if self.max_size is None:
             return
-        rows = self.splits[0].train[: max(8, len(self.problem.targets.classes))]
-        trial = Trial(configuration, 0, len(rows), 1, 1.0, 0.0, 0.0, proba=[])
+        split = self.splits[0]
+        rows = split.train[: max(8, len(self.problem.targets.classes))]
+        # Described with as many digits as the winner, and reported on as it will be: that is part of the file.
+        trial = Trial(configuration, 0, self.problem.n, 1, 1 / 3, 1 / 3, 1 / 3, seconds=1 / 3, proba=[])
         if self.problem.targets.multilabel:
-            trial.proba = [np.zeros(self.problem.targets.P[self.splits[0].held_out].shape)]
-        self.compile(self.fit(trial, rows), trial, None)
+            trial.proba = [np.zeros(self.problem.targets.P[split.held_out].shape)]
+        self.compile(self.fit(trial, rows), trial, split.held_out[:8] if self.problem.n_dev else None)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tlclassic._compat import available_cpus
 from tlclassic._validate import check_choice, check_integer, check_number
+from tlclassic.errors import InvalidParameterError
 from tlclassic.folding import parse_size
 from tlclassic.tuning.clock import Clock
 from tlclassic.tuning.featurising import FeatureCache
@@ -202,15 +203,25 @@ class _Work:
         if self.finisher.max_size is None or len(ranked) == 1:
             return ranked[0], None, None
         made: list[tuple[float, Trial, Any, Any]] = []
+        refused: InvalidParameterError | None = None
         for trial in _diverse(ranked):
+            if len(made) == FINALISTS:
+                break
             if made and trial.seconds_for(self.problem.n) > self.clock.budget - self.clock.elapsed:
                 self.notes.append("not all finalists were compared as compiled: raise the time.")
                 break
             classifier = self.finisher.fit(trial, self._split.train)
-            compiled = self.finisher.compile(classifier, trial, None)
+            try:
+                compiled = self.finisher.compile(classifier, trial, None)
+            except InvalidParameterError as error:
+                # What cannot be left out of it, such as the index of word vectors, is larger than the others' is.
+                refused = error
+                continue
             score = self.finisher.score(compiled, self._split.held_out)
             self._compiled[id(trial)] = {"compiled_score": score, "bytes": compiled.nbytes}
             made.append((score, trial, classifier, compiled))
+        if refused is not None and not made:
+            raise refused
         _, trial, classifier, compiled = max(made, key=lambda entry: entry[0])
         return trial, classifier, compiled
 
@@ -241,8 +252,9 @@ class _Work:
 
 
 def _diverse(ranked: list[Trial]) -> list[Trial]:
-    """The finalists: the best ones, and the best one of words alone, whose table is smaller."""
+    """The finalists: the best ones, and the best one of words alone, whose table is smaller; then who takes the place
+    of one that does not fit."""
     chosen = ranked[:FINALISTS]
     if all(trial.configuration.char_ngrams is not None for trial in chosen):
         chosen[-1:] = [trial for trial in ranked if trial.configuration.char_ngrams is None][:1] or chosen[-1:]
-    return chosen
+    return [*chosen, *(trial for trial in ranked if trial not in chosen)]
