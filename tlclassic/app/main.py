@@ -20,12 +20,8 @@ __all__ = ["COMMANDS", "build", "main"]
 
 #: In the order of the help.
 COMMANDS = (
-<<<<<<< HEAD
     "train", "tune", "compile", "distill", "cascade", "bench", "predict", "evaluate", "vectors", "encoder", "finetune",
     "demo",
-=======
-    "train", "tune", "compile", "distill", "cascade", "predict", "evaluate", "vectors", "encoder", "finetune", "demo",
->>>>>>> distill
 )  # fmt: skip
 #: Those of them that have commands of their own.
 _GROUPS = ("vectors", "encoder")
