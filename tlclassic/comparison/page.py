@@ -7,7 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from tlclassic.comparison.tables import cells, head, remarks
-from tlclassic.evaluation.pareto import ParetoPoint, frontier, pareto_plot
+from tlclassic.evaluation.pareto import PARETO_STYLE, ParetoPoint, frontier, pareto_plot
 from tlclassic.evaluation.style import write_html
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["write_page"]
 _STYLE = """
 td.best { font-weight: 600; } table { width: 100%; } ul { margin: 0; padding-left: 20px; color: var(--soft); }
 li { overflow-wrap: anywhere; } tr.ours td:first-child::before { content: "● "; color: var(--right); }
-tr.rival td:first-child::before { content: "◇ "; color: var(--soft); }
+tr.rival td:first-child::before { content: "◇ "; color: var(--wrong); }
 th, td { padding: 3px 7px; } th:first-child, td:first-child { min-width: 9em; white-space: nowrap; }
 @media (max-width: 860px) { th:nth-child(5), td:nth-child(5) { display: table-cell; } }
 @media print { table { font-size: 10px; } th, td { padding: 2px 4px; } }
@@ -35,7 +35,7 @@ def write_page(comparison: Comparison, path: str | os.PathLike[str], *, title: s
         _remarks(comparison),
         _conditions(comparison),
     ]
-    write_html(path, title, body, style=_STYLE)
+    write_html(path, title, body, style=PARETO_STYLE + _STYLE)
 
 
 def _points(comparison: Comparison) -> list[ParetoPoint]:

@@ -36,7 +36,7 @@ def remarks(comparison: Comparison) -> list[str]:
     """What has to be known of single models, and of models that are not there."""
     notes = [f"{row.title}: {note}" for row in comparison.rows for note in row.notes]
     sampled = [
-        f"{row.title} {found['texts']:,}"
+        f"{row.title} ({found['texts']:,})"
         for row in comparison.rows
         if (found := row.speed.get("1")) is not None and found["texts"] < comparison.texts["test"]
     ]
