@@ -135,7 +135,7 @@ def test_public_names():
     assert tlclassic.__all__ == [
         "Cascade", "CompiledClassifier", "EmbeddingVectorizer", "EncoderClassifier", "NgramClassifier",
         "NgramVectorizer", "OnnxEncoder", "SoftLabelLogisticRegression", "Tokenizer", "WordVectors", "__version__",
-        "compile", "load", "load_vectors", "save", "tune",
+        "compile", "distill", "load", "load_vectors", "save", "tune",
     ]  # fmt: skip
     for name in tlclassic.__all__:
         assert getattr(tlclassic, name) is not None

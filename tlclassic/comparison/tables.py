@@ -20,7 +20,7 @@ def head(comparison: Comparison) -> list[str]:
 def cells(comparison: Comparison, row: Row) -> list[str]:
     """Of one model, beside `head`."""
     low, high = row.accuracy_interval
-    found = [row.title, f"{row.accuracy:.4f}", f"{low:.4f} to {high:.4f}", f"{row.macro_f1:.4f}"]
+    found = [row.title, f"{row.accuracy:.4f}", f"{low:.4f}–{high:.4f}", f"{row.macro_f1:.4f}"]
     found += [f"{row.micro_f1:.4f}"] if comparison.multilabel else []
     found += [_number(row.training_seconds), _number(row.texts_per_second(1)), _number(row.texts_per_second(2))]
     return [*found, _number(row.bytes / 1e6), f"{row.peak_bytes / 1e6:,.0f}", f"{row.startup_seconds:.2f}"]
