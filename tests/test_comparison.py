@@ -20,7 +20,7 @@ import tlclassic
 from tests.comparison_cases import CLASSES, measure_inside, sample
 from tests.tiny_encoder import make_tiny_encoder
 from tlclassic import tuning
-from tlclassic.comparison import MODELS, Settings, compare, parse_time, peers, students
+from tlclassic.comparison import MODELS, Settings, compare, measuring, parse_time, peers, students
 from tlclassic.comparison import models as registry
 from tlclassic.comparison.budget import Budget, Deadline, OutOfTime
 from tlclassic.comparison.problem import read_problem
@@ -28,7 +28,6 @@ from tlclassic.comparison.saved import Saved
 from tlclassic.comparison.worker import Worker, WorkerError, spread
 from tlclassic.distillation.recipes import EFFORTS, Effort
 from tlclassic.errors import InputError, InvalidParameterError
-from tlclassic.evaluation import ProcessCost, process_cost
 
 TAGS = [
     ("the parcel is late", ["delivery", "late"]),
@@ -357,8 +356,10 @@ def test_a_model_in_a_process_of_its_own(found):
         worker.keep(texts)
         worker.send_run(100)
         assert 0 < worker.receive() < 10
-    cost = process_cost(saved.first_answer())
-    assert isinstance(cost, ProcessCost)
+    measured = measuring.costs(saved)
+    assert measured["bytes"] == Path(saved.path).stat().st_size
+    assert 1e7 < measured["peak_bytes"] < 1e9
+    assert measured["startup_seconds"] > 0.01
     with Worker(dataclasses.replace(saved, path=str(out / "none.tlc")), 1) as worker, pytest.raises(WorkerError):
         worker.labels(texts)
 

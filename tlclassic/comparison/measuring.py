@@ -9,7 +9,7 @@ from typing import Any
 
 from tlclassic._compat import available_cpus
 from tlclassic.comparison.saved import Saved
-from tlclassic.comparison.worker import Worker, WorkerError
+from tlclassic.comparison.worker import Worker, WorkerError, search_path
 from tlclassic.errors import InvalidParameterError
 from tlclassic.evaluation import evaluate_predictions, process_cost
 
@@ -42,7 +42,8 @@ def scores(saved: Saved, texts: list[str], labels: Sequence[Any]) -> dict[str, A
 def costs(saved: Saved) -> dict[str, Any]:
     """Bytes of its files; peak memory and seconds of a process that opens it and labels one text, median of three."""
     try:
-        runs = [process_cost(saved.first_answer()) for _ in range(_STARTS)]
+        command = ["env", f"PYTHONPATH={search_path()}", *saved.first_answer()]
+        runs = [process_cost(command) for _ in range(_STARTS)]
     except InvalidParameterError as error:
         raise WorkerError(str(error)) from error
     return {

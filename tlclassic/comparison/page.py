@@ -22,7 +22,7 @@ li { overflow-wrap: anywhere; } tr.ours td:first-child::before { content: "● "
 tr.rival td:first-child::before { content: "◇ "; color: var(--wrong); }
 th, td { padding: 3px 7px; } th:first-child, td:first-child { min-width: 9em; white-space: nowrap; }
 @media (max-width: 860px) { th:nth-child(5), td:nth-child(5) { display: table-cell; } }
-@media print { table { font-size: 10px; } th, td { padding: 2px 4px; white-space: nowrap; } }
+@media print { table { font-size: 10px; } th, td { padding: 2px 4px; white-space: nowrap !important; } }
 """
 
 

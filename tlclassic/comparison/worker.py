@@ -18,7 +18,7 @@ from typing import Any
 
 from tlclassic.comparison.saved import Saved
 
-__all__ = ["Worker", "WorkerError", "spread"]
+__all__ = ["Worker", "WorkerError", "search_path", "spread"]
 
 #: Numbers of threads are read from these when libraries are loaded.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS")
@@ -44,8 +44,7 @@ class Worker:
 
     def __init__(self, saved: Saved, threads: int) -> None:
         environment = {**os.environ, **dict.fromkeys(_THREADS, str(threads)), "TOKENIZERS_PARALLELISM": "true"}
-        # A module that was found through the current folder or a path set at run time is found there too.
-        environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+        environment["PYTHONPATH"] = search_path()
         # Not a pipe: a library that warns of every text would fill it and wait.
         self._told = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `close`)
         self._process = subprocess.Popen(
@@ -112,6 +111,11 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def search_path() -> str:
+    """PYTHONPATH of other processes: what a relative path, or one set at run time, finds here is found there."""
+    return os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
 
 
 def spread(texts: list[str], count: int) -> list[str]:
