@@ -17,8 +17,8 @@ __all__ = ["THREADS", "costs", "scores", "speeds"]
 
 #: Numbers of threads that speed is measured with.
 THREADS = (1, 2)
-#: What a timed run should last, and the texts that a first one begins with.
-RUN_SECONDS, _FIRST_TEXTS, _MOST_TEXTS = 0.5, 16, 2_000_000
+#: What a timed run should last; and the fewest texts of one, whose lengths are then much like all texts'.
+RUN_SECONDS, _FEWEST_TEXTS, _MOST_TEXTS = 0.5, 64, 2_000_000
 _STARTS = 3
 
 
@@ -69,14 +69,14 @@ class _Timed:
         """Send the texts, and find how many of them make a run of the wanted length."""
         for worker in self._workers:
             worker.keep(self._texts)
-        self.count = min(_FIRST_TEXTS, len(self._texts)) * len(self._workers)
+        fewest = self.count = min(_FEWEST_TEXTS, len(self._texts))
         self.run()  # opens what is opened late
         while True:
             spent = max(self.run(), 1e-6)
             if spent >= RUN_SECONDS / 4 or self.count >= _MOST_TEXTS:
                 break
             self.count = min(_MOST_TEXTS, int(self.count * min(8.0, RUN_SECONDS / spent)) + 1)
-        self.count = max(len(self._workers), min(_MOST_TEXTS, round(self.count * RUN_SECONDS / spent)))
+        self.count = max(fewest, min(_MOST_TEXTS, round(self.count * RUN_SECONDS / spent)))
 
     def run(self) -> float:
         """Seconds of one run."""
