@@ -26,6 +26,7 @@ FLOORS = {
     "cascade": 7, "finetune": 7, "folding": 7,
     "opening": 8, "tuning": 8,
     "distillation": 9,
+    "comparison": 10,
     "app": 11, "__main__": 11, "__init__": 11,
 }  # fmt: skip
 #: The way from a text to its vectors: the vocabulary's tokens are told by a tokeniser.
@@ -134,7 +135,7 @@ def test_public_names():
     assert tlclassic.__all__ == [
         "Cascade", "CompiledClassifier", "EmbeddingVectorizer", "EncoderClassifier", "NgramClassifier",
         "NgramVectorizer", "OnnxEncoder", "SoftLabelLogisticRegression", "Tokenizer", "WordVectors", "__version__",
-        "compile", "load", "load_vectors", "save", "tune",
+        "compile", "distill", "load", "load_vectors", "save", "tune",
     ]  # fmt: skip
     for name in tlclassic.__all__:
         assert getattr(tlclassic, name) is not None

@@ -13,6 +13,7 @@ COMMANDS = (
     "compile",
     "distill",
     "cascade",
+    "bench",
     "predict",
     "evaluate",
     "vectors info",

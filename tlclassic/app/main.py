@@ -20,7 +20,8 @@ __all__ = ["COMMANDS", "build", "main"]
 
 #: In the order of the help.
 COMMANDS = (
-    "train", "tune", "compile", "distill", "cascade", "predict", "evaluate", "vectors", "encoder", "finetune", "demo",
+    "train", "tune", "compile", "distill", "cascade", "bench", "predict", "evaluate", "vectors", "encoder", "finetune",
+    "demo",
 )  # fmt: skip
 #: Those of them that have commands of their own.
 _GROUPS = ("vectors", "encoder")

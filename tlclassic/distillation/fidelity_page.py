@@ -12,7 +12,7 @@ from tlclassic.distillation.fidelity_excerpts import Piece, excerpt
 from tlclassic.distillation.fidelity_measures import ClassFidelity
 from tlclassic.distillation.fidelity_text import CLASS_HEAD, class_row, comparison, count, facts, labelled, sized
 from tlclassic.evaluation.names import name_of, shortened
-from tlclassic.evaluation.pareto import ParetoPoint, frontier, pareto_plot
+from tlclassic.evaluation.pareto import PARETO_STYLE, ParetoPoint, frontier, pareto_plot
 from tlclassic.evaluation.plots import reliability_diagram, score_bar
 from tlclassic.evaluation.style import tile_row, write_html
 
@@ -31,11 +31,7 @@ _STYLE = """
 @media print { :root { --for: 28 95 168; --against: 210 87 10; } }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(280px, 1fr)); gap: 16px; }
 .pair h3 { font-size: 14px; font-weight: 600; margin: 0 0 6px; }
-.frontier { fill: none; stroke: var(--right); stroke-width: 1.5; stroke-dasharray: 6 3; }
-.ours { fill: var(--right); stroke: var(--card); stroke-width: 1.5; }
-.rival { fill: var(--card); stroke: var(--wrong); stroke-width: 2.5; }
 .mark { fill: var(--ink); }
-.whisker { stroke: var(--soft); stroke-width: 1.2; } .leader { stroke: var(--soft); stroke-width: 0.8; }
 td small { display: block; color: var(--soft); font-size: 12px; } .scroll + p, .scroll + .scroll { margin-top: 14px; }
 .example { border-top: 1px solid var(--rule); padding: 12px 0; break-inside: avoid; }
 .example blockquote { margin: 0 0 8px; line-height: 1.9; overflow-wrap: anywhere; }
@@ -63,7 +59,7 @@ def write_page(report: Fidelity, path: str | os.PathLike[str], *, title: str) ->
         _classes(report),
         _examples(report),
     ]
-    write_html(path, title, body, style=_STYLE)
+    write_html(path, title, body, style=PARETO_STYLE + _STYLE)
 
 
 def _head(report: Fidelity, title: str) -> str:

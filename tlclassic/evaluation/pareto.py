@@ -10,8 +10,15 @@ from html import escape
 from tlclassic.evaluation.drawing import CHARACTER, cut, line, rect, svg, text_at
 from tlclassic.evaluation.names import displayed, name_of
 
-__all__ = ["ParetoPoint", "frontier", "pareto_plot"]
+__all__ = ["PARETO_STYLE", "ParetoPoint", "frontier", "pareto_plot"]
 
+#: What a page with the plot needs beside the style of all pages.
+PARETO_STYLE = """
+.frontier { fill: none; stroke: var(--right); stroke-width: 1.5; stroke-dasharray: 6 3; }
+.ours { fill: var(--right); stroke: var(--card); stroke-width: 1.5; }
+.rival { fill: var(--card); stroke: var(--wrong); stroke-width: 2.5; }
+.whisker { stroke: var(--soft); stroke-width: 1.2; } .leader { stroke: var(--soft); stroke-width: 0.8; }
+"""
 _WIDTH, _HEIGHT = 760.0, 420.0
 _LEFT, _TOP, _RIGHT, _BOTTOM = 62.0, 16.0, 20.0, 52.0
 _FONT = 12.0
