@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from tlclassic.data import load_sample
 from tlclassic.distillation.distilling import distill
-from tlclassic.distillation.fidelity import Fidelity, fidelity
+from tlclassic.distillation.fidelity_report import Fidelity, fidelity
 from tlclassic.distillation.fidelity_speed import measure_speed
 from tlclassic.distillation.result import Distilled
 from tlclassic.distillation.teachers import ProbabilityTeacher, open_teacher

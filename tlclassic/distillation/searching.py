@@ -44,8 +44,9 @@ LABELLED, TRANSFER, MADE = 0, 1, 2
 TOLERANCE, MAX_ITER = 1e-2, 30
 #: Of least squares to logits: a share of the residual.
 LOGITS_TOLERANCE = 1e-3
-#: Up to how many entries times outputs a student is fitted to convergence: about a minute's worth.
-NEWTON_LIMIT = 100_000_000
+#: Up to how many entries times outputs a student is fitted to convergence. Beyond it stochastic steps take a ninth of
+#: the time for the same accuracy on dev (sst2, 378,000 texts: log loss 0.317 for 0.314).
+NEWTON_LIMIT, EPOCHS = 15_000_000, 10
 #: Scores that differ by less than this many standard errors are held to be equal: recipes are alike in what they get
 #: wrong, so their difference errs less than each of them.
 TELLING = 0.5
@@ -269,6 +270,7 @@ class Search:
                 targets,
                 sample_weight=weights,
                 solver=solver_for(X.nnz, len(self.pool.classes)),
+                epochs=EPOCHS,
                 learning_rate=LEARNING_RATE / (np.sqrt(_mean_square(X)) or 1.0),
                 random_state=self.random_state,
                 C=C,

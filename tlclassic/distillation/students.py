@@ -12,15 +12,27 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from tlclassic.distillation.recipes import Recipe
-from tlclassic.distillation.searching import LABELLED, LOGITS_TOLERANCE, MAX_ITER, TOLERANCE, Pool, Trial, solver_for
+from tlclassic.distillation.searching import (
+    EPOCHS,
+    LABELLED,
+    LOGITS_TOLERANCE,
+    MAX_ITER,
+    TOLERANCE,
+    Pool,
+    Trial,
+    solver_for,
+)
 from tlclassic.folding import compile
 from tlclassic.heads import NgramClassifier, ThresholdClassifier
 from tlclassic.heads.logit_matching import fit_texts_to_logits
 from tlclassic.tuning.featurising import POOLING
-from tlclassic.tuning.scoring import thresholds_for
+from tlclassic.tuning.scoring import log_loss, score_proba, thresholds_for
 from tlclassic.vectors import WordVectors
 
 __all__ = ["Maker"]
+
+#: What the student without a teacher has for its strength: multiples of the distilled one's.
+STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,30 +58,54 @@ class Maker:
     def fit(self, trial: Trial) -> Any:
         """The student of a trial's recipe, on all texts."""
         P, weights = self.pool.objective(trial.recipe, np.arange(len(self.pool.texts)))
-        return self._fitted(trial, self.pool.texts, P, weights)
+        return self._with_thresholds(self._linear(trial.recipe, self.pool.texts, P, weights), trial.proba)
 
     def undistilled(self, trial: Trial) -> Any | None:
-        """The same student from the labelled texts and their labels alone; None where there are none."""
+        """The same student from the labelled texts and their labels alone, its strength chosen on dev as well.
+
+        None where there are no labels.
+        """
         labelled = np.flatnonzero(self.pool.kind == LABELLED)
         if not len(labelled) or (self.pool.hard.sum(axis=0) > 0).sum() < 2:
             return None
-        own = replace(trial, recipe=replace(trial.recipe, objective="cross_entropy"))  # labels have no logits
-        return self._fitted(own, [self.pool.texts[i] for i in labelled], self.pool.hard, np.ones(len(labelled)))
+        own = replace(trial.recipe, objective="cross_entropy")  # labels have no logits
+        texts, weights = [self.pool.texts[i] for i in labelled], np.ones(len(labelled))
+        recipes = [replace(own, C=own.C * factor) for factor in STRENGTHS]
+        fits = [self._linear(recipe, texts, self.pool.hard, weights) for recipe in recipes]
+        probas = [self._dev_proba(model) for model in fits]
+        keys = [self._key(proba) for proba in probas]
+        best = max(range(len(fits)), key=lambda number: keys[number])
+        return self._with_thresholds(fits[best], probas[best])
 
-    def _fitted(self, trial: Trial, texts: Sequence[str], P: NDArray[Any], weights: NDArray[np.float64]) -> Any:
-        model = self._classifier(trial.recipe, texts)
-        if trial.recipe.objective == "logits":
+    def _dev_proba(self, model: NgramClassifier) -> NDArray[np.float64]:
+        """Of the model's outputs: (m, K), K = 1 for two classes."""
+        proba = model.predict_proba(self.pool.dev_texts)
+        return np.asarray(proba if self.pool.multilabel or proba.shape[1] > 2 else proba[:, 1:])
+
+    def _key(self, proba: NDArray[np.float64]) -> tuple[float, float]:
+        loss = "sigmoid" if self.pool.multilabel or proba.shape[1] == 1 else "softmax"
+        wanted = self.pool.dev[:, -proba.shape[1] :]
+        return score_proba(wanted, proba, self.metric, loss, self.pool.multilabel), -log_loss(wanted, proba, loss)
+
+    def _linear(
+        self, recipe: Recipe, texts: Sequence[str], P: NDArray[Any], weights: NDArray[np.float64]
+    ) -> NgramClassifier:
+        model = self._classifier(recipe, texts)
+        if recipe.objective == "logits":
             model.set_params(tol=LOGITS_TOLERANCE)
             fit_texts_to_logits(model, texts, P, classes=self.pool.classes, sample_weight=weights)
         else:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 model.fit(texts, P, sample_weight=weights, classes=self.pool.classes)
+        return model
+
+    def _with_thresholds(self, model: NgramClassifier, dev_proba: NDArray[np.float64]) -> Any:
         if not self.pool.multilabel:
             return model
         head = ThresholdClassifier(model, random_state=self.random_state)
-        # Those of the trial's dev probabilities: its own would cost as many fits again as folds.
-        thresholds = thresholds_for(self.pool.dev, trial.proba, self.metric)
+        # Those of the dev probabilities: its own would cost as many fits again as folds.
+        thresholds = thresholds_for(self.pool.dev, dev_proba, self.metric)
         head.estimator_, head.thresholds_, head.classes_ = model, thresholds, model.classes_
         return head
 
@@ -89,7 +125,7 @@ class Maker:
         )
         sample = texts[:: max(1, len(texts) // 1000)]
         entries = model._make_features().count_entries(sample) * len(texts) / len(sample)
-        model.set_params(solver=solver_for(entries, len(self.pool.classes)))
+        model.set_params(solver=solver_for(entries, len(self.pool.classes)), epochs=EPOCHS)
         return model
 
     def compile(
