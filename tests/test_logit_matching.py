@@ -128,7 +128,7 @@ def test_auto_tries_both_and_keeps_what_dev_says():
     teacher = open_teacher(teach, classes=[0, 1], digest="by hand")
     result = distill(teacher, TEXTS, effort="small", augmentation=[], objective="auto")
     assert [trial.recipe.objective for trial in result.trials].count("logits") == 1
-    assert result.best.key == max(trial.key for trial in result.trials)
+    assert result.best.score == max(trial.score for trial in result.trials)
 
 
 def test_several_labels_by_logits():
