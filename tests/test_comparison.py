@@ -174,7 +174,7 @@ def test_what_is_missing_is_named(inside, tmp_path, monkeypatch):
         "finetuned": "no transformer encoder was given. Give a folder with --encoder, or a fine-tuned one with "
         "--finetuned",
         "torch": "no folder with torch weights (model.safetensors) was given. Give one with --encoder",
-        "distilled": "it learns from finetuned, frozen or ngrams, and none of them was fitted",
+        "distilled": "it learns from finetuned, frozen, base-en or ngrams, and none of them was fitted",
         "cascade": "it is made of the distilled student and its teacher, and there is no student",
     }
     assert "left out: fasttext: fasttext is not installed" in str(result)

@@ -18,7 +18,7 @@ from tlclassic.opening import load
 __all__ = ["TEACHERS", "cascade", "distilled", "teacher_of"]
 
 #: Whose answers a student learns, the first of them that there is.
-TEACHERS = ("finetuned", "frozen", "ngrams")
+TEACHERS = ("finetuned", "frozen", "base-en", "ngrams")
 #: Efforts of `tlclassic.distill`, by the seconds that they are worth it from.
 _EFFORTS = (("large", 3600.0), ("medium", 240.0), ("small", 0.0))
 #: Share of the time that the teacher may be asked for.
