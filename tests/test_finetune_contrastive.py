@@ -14,7 +14,7 @@ from tests.finetune_cases import LABELS, TEXTS, make_torch_encoder  # noqa: E402
 from tlclassic.errors import InvalidParameterError  # noqa: E402
 from tlclassic.finetune import fine_tune  # noqa: E402
 from tlclassic.finetune.batches import TextTokenizer  # noqa: E402
-from tlclassic.finetune.contrastive import _pairs, _vectors, train_few  # noqa: E402
+from tlclassic.finetune.contrastive import _vectors, train_few  # noqa: E402
 from tlclassic.finetune.layout import read_layout  # noqa: E402
 from tlclassic.finetune.options import FineTuneOptions  # noqa: E402
 
