@@ -184,3 +184,38 @@ def test_sample_parameters():
         load_sample("dev2")
     with pytest.raises(InvalidParameterError, match="task must be one of 'topic', 'sentiment', 'urgency'"):
         load_sample("dev").dataset("mood")
+
+
+def test_weights_are_those_of_the_rows_with_a_label(write, tmp_path):
+    path = write("a.tsv", "text\tlabel\tsure\none\t1\t0.5\ntwo\t\tnothing\nthree\t2\t2e1\nfour\t2\t0\n")
+    data = load_dataset(path, weight="sure")
+    assert data == Dataset(
+        ["one", "three", "four"], ["1", "2", "2"], [2, 4, 5], n_unlabelled=1, weights=[0.5, 20.0, 0.0]
+    )
+    assert load_dataset(path).weights is None
+    assert load_dataset(write("b.jsonl", '{"text": "t", "label": 1, "w": 3}\n'), weight="w").weights == [3.0]
+    table = tmp_path / "c.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"text": ["t", "u"], "w": [0.25, 1.0]}), table)
+    assert load_dataset(table, label=None, weight="w") == Dataset(["t", "u"], [], [1, 2], weights=[0.25, 1.0])
+
+
+@pytest.mark.parametrize("value", ["much", "-1", "nan", "inf", ""])
+def test_weights_of_tsv_that_are_none_are_refused_by_line(write, value):
+    path = write("a.tsv", f"text\tlabel\tw\none\t1\t1\ntwo\t2\t{value}\n")
+    message = rf"a\.tsv:3: column 'w' must be a number that is not negative, got '{value}'\. Correct the weight"
+    with pytest.raises(DataFormatError, match=message):
+        load_dataset(path, weight="w")
+
+
+@pytest.mark.parametrize("value", ["true", "null", "[1]", "-0.5"])
+def test_weights_of_jsonl_that_are_none_are_refused_by_line(write, value):
+    path = write("a.jsonl", f'{{"text": "t", "label": "a", "w": {value}}}\n')
+    with pytest.raises(DataFormatError, match=r"a\.jsonl:1: column 'w' must be a number that is not negative, got "):
+        load_dataset(path, weight="w")
+
+
+def test_a_weight_column_that_is_not_there_is_refused(write):
+    with pytest.raises(DataFormatError, match="sure"):
+        load_dataset(write("a.tsv", "text\tlabel\none\t1\n"), weight="sure")
+    with pytest.raises(InvalidParameterError, match="each column must be named once"):
+        load_dataset(write("a.tsv", "text\tlabel\none\t1\n"), weight="label")

@@ -127,6 +127,7 @@ def test_every_option_reaches_the_trainer(run, told, encoder):
         assert callable(told.pop(name))
     assert told == {
         "source": encoder, "texts": TEXTS, "labels": LABELS, "out": Path("model"), "dev": None, "classes": None,
+        "sample_weight": None,
         "multilabel": False, "contrastive": False, "train": "top-2", "head": (64, 8), "dropout": 0.2, "epochs": 1.5,
         "batch_size": 4, "learning_rate": 2e-5, "decay": 0.8, "schedule": "cosine", "gradual_unfreezing": True,
         "patience": 2, "metric": "macro_f1", "class_weight": "balanced", "max_length": 40, "precision": "bfloat16",
@@ -154,10 +155,104 @@ def test_few_shot_gives_no_option_that_has_no_say(run, told, encoder):
     assert not {"epochs", "batch_size", "metric", "patience"} & set(told)
 
 
+def test_a_broken_few_shot_run_goes_on_and_says_so(run, tmp_path, encoder):
+    def stop(done, total):
+        if done == 30:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune.fine_tune(encoder, TEXTS, LABELS, tmp_path / "model", contrastive=True, threads=1,
+                           checkpoint_seconds=0, on_progress=stop)  # fmt: skip
+    assert (tmp_path / ".model.checkpoint").exists()
+    out = run("finetune", "train.tsv", "-e", encoder, "-o", "model", "--few-shot", "--no-int8", "--threads", "1")
+    assert "went on from step 29" in out.splitlines()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dev.tsv", "model", "train.tsv"]
+
+
 def test_few_shot_from_the_command_line(run, encoder):
     out = run("finetune", "train.tsv", "-e", encoder, "-o", "model", "--few-shot", "--dev", "dev.tsv", "--no-int8",
               "--learning-rate", "0.01", "--threads", "1", "--json")  # fmt: skip
     assert json.loads(out)["best"]["dev_accuracy"] == 1.0
+
+
+def test_weights_of_a_column_are_learnt_with(run, tmp_path, encoder):
+    """Every text is there with both labels, and the weights say which one counts."""
+    other = {"pos": "neg", "neg": "pos"}
+    pairs = list(zip(TEXTS, LABELS, strict=True))
+    rows = [(text, own, "1.5") for text, own in pairs] + [(text, other[own], "0.1") for text, own in pairs]
+    _table(tmp_path / "sure.tsv", rows, header="text\tlabel\tsure")
+    run("finetune", "sure.tsv", "-e", encoder, "-o", "model", "--weight", "sure", *FAST, "--no-int8")
+    assert json.loads(run("evaluate", "model", "train.tsv", "--json"))["accuracy"] == 1.0
+
+
+def test_weights_of_several_tasks_go_with_their_texts(run, tmp_path, told, encoder):
+    rows = [("one", "a", "", "1"), ("two", "", "x", "2"), ("three", "", "", "no"), ("four", "b", "y", "0.5")]
+    _table(tmp_path / "two.tsv", rows, header="text\tmood\ttopic\tw")
+    run("finetune", "two.tsv", "-e", encoder, "-o", "m", "--label", "mood", "--label", "topic", "--weight", "w")
+    assert told["texts"] == ["one", "two", "four"]
+    assert told["labels"] == {"mood": ["a", None, "b"], "topic": [None, "x", "y"]}
+    assert told["sample_weight"] == [1.0, 2.0, 0.5]
+
+
+def test_weights_of_lists_of_labels_are_read(run, tmp_path, told, encoder):
+    _table(tmp_path / "many.tsv", [("one", "a,b", "3"), ("two", "b", "1")], header="text\tlabel\tw")
+    run("finetune", "many.tsv", "-e", encoder, "-o", "m", "--multilabel", "--weight", "w")
+    assert (told["labels"].tolist(), told["sample_weight"]) == ([[1, 1], [0, 1]], [3.0, 1.0])
+
+
+def test_a_weight_that_is_none_is_told_by_file_and_line(run, tmp_path, told, encoder):
+    _table(tmp_path / "sure.tsv", [("a", "x", "1"), ("b", "y", "-2")], header="text\tlabel\tw")
+    with pytest.raises(InputError, match=r"sure\.tsv:3: column 'w' must be a number that is not negative, got '-2'"):
+        run("finetune", "sure.tsv", "-e", encoder, "-o", "model", "--weight", "w")
+    assert told == {}
+
+
+def test_what_a_model_predicts_with_probabilities_teaches_another(run, tmp_path, encoder):
+    run("finetune", "train.tsv", "-e", encoder, "-o", "teacher", *FAST, "--no-int8")
+    for format in ("tsv", "jsonl"):
+        soft = tmp_path / f"soft.{format}"
+        soft.write_text(run("predict", "teacher", "train.tsv", "--proba", "--keep", "text", "--format", format))
+        out = run("finetune", soft, "-e", encoder, "-o", f"of-{format}", "--soft", "--dev", "dev.tsv", *FAST,
+                  "--no-int8", "--json")  # fmt: skip
+        assert (json.loads(out)["n"], json.loads(out)["best"]["dev_accuracy"]) == (32, 1.0)
+        (task,) = json.loads((tmp_path / f"of-{format}" / "training.json").read_text("utf-8"))["tasks"]
+        assert (task["classes"], task["multilabel"]) == (["neg", "pos"], False)
+
+
+def test_soft_labels_are_the_probabilities_as_they_stand(run, tmp_path, told, encoder):
+    rows = [("one", "no", "0.75", "0.25", "2"), ("two", "yes", "0.5", "0.5", "1")]
+    _table(tmp_path / "soft.tsv", rows, header="text\tlabel\tproba_no\tproba_yes\tw")
+    _table(tmp_path / "dev.tsv", [("one", "yes")])
+    run("finetune", "soft.tsv", "-e", encoder, "-o", "m", "--soft", "--weight", "w", "--dev", "dev.tsv")
+    assert (told["texts"], told["classes"], told["multilabel"]) == (["one", "two"], ["no", "yes"], False)
+    assert (told["labels"].tolist(), told["sample_weight"]) == ([[0.75, 0.25], [0.5, 0.5]], [2.0, 1.0])
+    assert told["dev"] == (["one"], ["yes"])
+    run("finetune", "soft.tsv", "-e", encoder, "-o", "m", "--soft", "--multilabel", "--dev", "dev.tsv")
+    assert (told["multilabel"], told["dev"][1].tolist()) == (True, [[0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("row", "header", "options", "message"),
+    [
+        (("a", "0.5", "0.2"), "text\tproba_x\tproba_y", [], r"soft\.tsv:2: the probabilities sum to 0\.7 and not to 1"),
+        (
+            ("a", "1.5", "0"),
+            "text\tproba_x\tproba_y",
+            [],
+            r"soft\.tsv:2: the probability of 'proba_x' must be a number",
+        ),
+        ((" ", "0.5", "0.5"), "text\tproba_x\tproba_y", [], r"soft\.tsv:2: column 'text' is empty"),
+        (("a", "x"), "text\tlabel", [], r"soft\.tsv: there is no column of probabilities beside 'text'"),
+        (("a", "0.5", "0.5"), "text\tx\ty", ["--weight", "y"], "--weight y is read as a class"),
+        (("a", "0.5", "0.5"), "text\tproba_x\tproba_y", ["--label", "m", "--label", "n"], "--soft takes one task"),
+        (("a", "0.5", "0.5"), "text\tproba_x\tproba_y", ["--few-shot"], "--few-shot takes hard labels without weights"),
+    ],
+)
+def test_soft_labels_that_are_none_are_refused(run, tmp_path, told, encoder, row, header, options, message):
+    _table(tmp_path / "soft.tsv", [row], header)
+    with pytest.raises((InputError, InvalidParameterError), match=message):
+        run("finetune", "soft.tsv", "-e", encoder, "-o", "model", "--soft", *options)
+    assert told == {}
 
 
 @pytest.mark.parametrize(
@@ -209,7 +304,8 @@ def test_a_missing_extra_is_told_with_the_command_that_installs_it(run, monkeypa
 
 def test_every_option_that_the_page_names_is_there():
     page = (Path(__file__).parents[1] / "docs" / "finetune.md").read_text("utf-8")
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", page))
+    own = re.sub(r"`tlclassic predict[^`]*`", "", page)
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", own))
     assert len(named) > 20
     command = get_command(build(("finetune",))).commands["finetune"]
     there = {name for option in command.params for name in (*option.opts, *option.secondary_opts)}

@@ -28,13 +28,18 @@ TEXTS = ["good film", "bad plot", "fine story", "dull scene"] * 8
 LABELS = ["pos", "neg", "pos", "neg"] * 8
 SETTINGS = {"train": "all", "epochs": 4, "batch_size": 4, "threads": 1, "int8": False, "weights": True}
 
-#: What the runs differ in, where they are killed (at a step, or while they write their result), and the steps kept.
+FEW = {"contrastive": True, "pairs": 320, "threads": 1, "int8": False, "weights": True}
+
+#: Settings of the runs, where they are killed (at a step, or while they write their result), and the steps kept.
 KILLED = {
-    "all": ({}, 14, 13),
-    "kept states": ({"train": "top-1", "averaging": 0.9}, 14, 13),
-    "frozen layers run": ({"train": "top-1", "frozen_bytes": 0}, 14, 13),
-    "head": ({"train": "head", "head": [8]}, 32, 31),
-    "writing": ({"train": "top-1"}, "result", 32),
+    "all": (SETTINGS, 14, 13),
+    "kept states": ({**SETTINGS, "train": "top-1", "averaging": 0.9}, 14, 13),
+    "frozen layers run": ({**SETTINGS, "train": "top-1", "frozen_bytes": 0}, 14, 13),
+    "head": ({**SETTINGS, "train": "head", "head": [8]}, 32, 31),
+    "writing": ({**SETTINGS, "train": "top-1"}, "result", 32),
+    "pairs": (FEW, 9, 8),
+    "pairs, top layer": ({**FEW, "train": "top-1", "precision": "bfloat16", "seed": 5}, 20, 19),
+    "pairs, writing": (FEW, "result", 20),
 }
 
 #: Every run is a process of its own, forked from one that has loaded torch already, which takes seconds.
@@ -90,7 +95,7 @@ def killed(source, tmp_path_factory):
     """A folder for each of ``KILLED``, in which a run was killed; all its other files went to ``temporary``."""
     base = tmp_path_factory.mktemp("killed")
     (base / "temporary").mkdir()
-    runs = {name: (at, {**SETTINGS, **more}) for name, (more, at, _) in KILLED.items()}
+    runs = {name: (at, settings) for name, (settings, at, _) in KILLED.items()}
     ended = subprocess.run(
         [sys.executable, "-c", RUN, str(source), str(base), json.dumps(runs)],
         cwd=Path(__file__).parents[1], env={**os.environ, "TMPDIR": str(base / "temporary")},
@@ -102,8 +107,7 @@ def killed(source, tmp_path_factory):
 
 @pytest.mark.parametrize("name", KILLED)
 def test_a_killed_run_ends_with_the_weights_of_an_unbroken_one(source, killed, tmp_path, name):
-    more, _, resumed = KILLED[name]
-    settings = {**SETTINGS, **more}
+    settings, _, resumed = KILLED[name]
     broken = killed / name / "broken"
     left = {path.name for path in broken.parent.iterdir()}
     assert {re.sub(r"\w{8}(?=\.partial)", "", own) for own in left} == {".broken.checkpoint", ".broken..partial"}
@@ -141,22 +145,52 @@ def test_kept_states_leave_no_file_when_the_run_is_killed(source, tmp_path, monk
     assert seen == [("StateInputs", [])]
 
 
-def test_a_state_of_other_data_or_a_broken_one_is_passed_over(source, tmp_path):
+def _stop_at(step):
     def stop(done, total):
-        if done == 6:
+        if done == step:
             raise KeyboardInterrupt
 
+    return stop
+
+
+@pytest.mark.parametrize(
+    ("settings", "other"),
+    [
+        (SETTINGS, {**SETTINGS, "epochs": 1}),
+        (FEW, {**FEW, "pairs": 160}),
+        (FEW, {**FEW, "seed": 1}),
+        (FEW, {**SETTINGS, "epochs": 1}),
+    ],
+)
+def test_a_state_of_other_data_or_a_broken_one_is_passed_over(source, tmp_path, settings, other):
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        fine_tune(source, TEXTS, LABELS, out, **SETTINGS, checkpoint_seconds=0, on_progress=stop)
+        fine_tune(source, TEXTS, LABELS, out, **settings, checkpoint_seconds=0, on_progress=_stop_at(6))
     with pytest.warns(TlclassicWarning, match="other data or settings"):
-        result = fine_tune(source, TEXTS, LABELS, out, **{**SETTINGS, "epochs": 1})
+        result = fine_tune(source, TEXTS, LABELS, out, **other)
     assert result.resumed is None
+    assert os.listdir(tmp_path) == ["out"]
     state = tmp_path / "broken.state"
     state.write_bytes(b"nothing of the kind")
     with pytest.warns(TlclassicWarning, match="cannot be read"):
-        fine_tune(source, TEXTS, LABELS, tmp_path / "two", **{**SETTINGS, "epochs": 1}, checkpoints=state)
+        fine_tune(source, TEXTS, LABELS, tmp_path / "two", **other, checkpoints=state)
     assert not state.exists()
+
+
+def test_pairs_of_other_texts_begin_anew_and_no_resume_does(source, tmp_path):
+    out, state = tmp_path / "out", tmp_path / "own.state"
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(source, TEXTS, LABELS, out, **FEW, checkpoints=state, checkpoint_seconds=0, on_progress=_stop_at(6))
+    kept = state.read_bytes()
+    with pytest.warns(TlclassicWarning, match="own.state: the kept state belongs to a run with other data or settings"):
+        fine_tune(source, ["another", *TEXTS[1:]], LABELS, out, **FEW, checkpoints=state)
+    state.write_bytes(kept)
+    steps = []
+    settings = {**FEW, "checkpoints": state, "on_progress": lambda done, total: steps.append(done), "force": True}
+    assert fine_tune(source, TEXTS, LABELS, out, **settings, resume=False).resumed is None
+    state.write_bytes(kept)
+    assert fine_tune(source, TEXTS, LABELS, out, **settings).resumed == 5
+    assert steps == [*range(1, 21), *range(6, 21)]
 
 
 def test_results_replace_results_alone(source, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tracemalloc
 
 import numpy as np
@@ -14,9 +15,10 @@ from tests.finetune_cases import LABELS, TEXTS, make_torch_encoder  # noqa: E402
 from tlclassic.errors import InvalidParameterError  # noqa: E402
 from tlclassic.finetune import fine_tune  # noqa: E402
 from tlclassic.finetune.batches import TextTokenizer  # noqa: E402
-from tlclassic.finetune.contrastive import _pairs, _vectors, train_few  # noqa: E402
+from tlclassic.finetune.contrastive import _vectors, train_few  # noqa: E402
 from tlclassic.finetune.layout import read_layout  # noqa: E402
 from tlclassic.finetune.options import FineTuneOptions  # noqa: E402
+from tlclassic.finetune.pairs import PairTrainer, draw_pairs  # noqa: E402
 
 pytestmark = pytest.mark.finetune
 
@@ -30,8 +32,11 @@ def folder(tmp_path_factory):
 
 
 def few(folder, texts=TEXTS, labels=LABELS, *, pairs=640, dev=None, classes=None, on_progress=None, **options):
+    hooks = {name: options.pop(name, None) for name in ("prepare", "on_step")}
     options = FineTuneOptions(**{**FAST, **options})
-    return train_few(folder, texts, labels, options, pairs=pairs, dev=dev, classes=classes, on_progress=on_progress)
+    return train_few(
+        folder, texts, labels, options, pairs=pairs, dev=dev, classes=classes, on_progress=on_progress, **hooks
+    )
 
 
 def vectors(folder, model):
@@ -94,25 +99,74 @@ def test_weights_of_classes_move_the_border(folder):
     assert lean({"neg": 20.0}) < lean(None) - 0.3
 
 
+def members(targets):
+    return [np.flatnonzero(targets == own) for own in np.unique(targets)]
+
+
 def test_pairs_are_half_of_one_class_and_rare_classes_are_drawn_as_often():
     targets = np.array([0] * 900 + [1] * 90 + [2] * 10)
-    left, right, wanted = (np.concatenate(parts) for parts in zip(*_pairs(targets, 500, 0), strict=True))
+    steps = [draw_pairs(members(targets), 0, step) for step in range(500)]
+    left, right, wanted = (np.concatenate(parts) for parts in zip(*steps, strict=True))
     assert len(left) == 8000
     assert wanted.mean() == 0.5
     np.testing.assert_array_equal(targets[left] == targets[right], wanted == 1)
     shares = np.bincount(targets[left]) / 8000
     np.testing.assert_allclose(shares, 1 / 3, atol=0.03)
+    # Of the 900 texts of the first class each comes about three times on the left, and no two steps are the same.
+    assert len(np.unique(left)) > 900
+    assert len({tuple(own) for own, _, _ in steps}) == 500
+
+
+def test_pairs_of_a_step_depend_on_the_seed_and_the_step_alone():
+    own = members(np.arange(1000) % 2)
+    first, second, later, other = (draw_pairs(own, *at)[0] for at in ((3, 7), (3, 7), (3, 8), (4, 7)))
+    np.testing.assert_array_equal(first, second)
+    assert (first != later).any()
+    assert (first != other).any()
 
 
 def test_memory_of_pairs_does_not_grow_with_their_number():
-    targets = np.arange(20_000) % 2
+    rows = members(np.arange(20_000) % 2)
     tracemalloc.start()
-    for _ in _pairs(targets, 200, 0):
-        pass
+    for step in range(200):
+        draw_pairs(rows, 0, step)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     # All pairs of so many texts would be 400 million; their rows alone are 160 kB.
     assert peak < 2_000_000
+
+
+def test_a_state_holds_what_is_trained_and_fits_its_own_run_alone(folder):
+    kept = {}
+
+    def keep(trainer):
+        if trainer.state.step == 3:
+            arrays = {name: value.clone() for name, value in trainer.state_arrays().items()}
+            kept.update(arrays=arrays, state=json.loads(json.dumps(trainer.state_json())))
+
+    few(folder, pairs=160, train="top-1", on_step=keep)
+    assert {name.split("/")[0] for name in kept["arrays"]} == {"weights", "step", "exp_avg", "exp_avg_sq"}
+    assert {name.split("/")[1].split(".layer.1.")[0] for name in kept["arrays"]} == {"backbone.encoder"}
+    assert kept["state"]["step"] == 3
+    assert kept["state"]["finished"] is False
+    assert [entry["step"] for entry in kept["state"]["history"]] == [1, 2, 3]
+
+    def load(trainer):
+        assert isinstance(trainer, PairTrainer)
+        trainer.load_state(kept["arrays"], kept["state"])
+
+    steps = []
+    few(folder, pairs=160, train="top-1", prepare=load, on_progress=lambda *at: steps.append(at))
+    assert steps == [(step, 10) for step in range(4, 11)]
+    for other in ({"pairs": 320}, {"seed": 1}):
+        with pytest.raises(InvalidParameterError, match="of a run with other options or texts"):
+            few(folder, **{"pairs": 160, "train": "top-1", "prepare": load, **other})
+
+
+def test_where_the_head_alone_is_trained_there_is_no_state_to_keep(folder):
+    calls = []
+    done = few(folder, train="head", prepare=calls.append, on_step=calls.append)
+    assert (calls, done.history) == ([], [{"step": 0, "epoch": 0.0, "loss": 0.0}])
 
 
 @pytest.mark.parametrize(

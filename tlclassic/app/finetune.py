@@ -63,6 +63,16 @@ def finetune(
             show_default=False,
         ),
     ] = None,
+    weight: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of TRAIN that says how much each text counts. Default: all alike.", show_default=False
+        ),
+    ] = None,
+    soft: Annotated[
+        bool,
+        typer.Option("--soft", help="TRAIN has probabilities, as `tlclassic predict --proba --keep text` writes them."),
+    ] = False,
     dev: Annotated[
         Path | None,
         typer.Option(help="Labelled texts that the best state is told by; never trained on.", show_default=False),
@@ -148,13 +158,18 @@ def finetune(
     check_folder(out, force=force)
     read_layout(encoder)
     names = list(dict.fromkeys(label or ["label"]))
+    if few_shot and (soft or weight is not None):
+        raise InvalidParameterError("--few-shot takes hard labels without weights. Leave --soft and --weight out.")
+    if soft and len(names) > 1:
+        raise InvalidParameterError("--soft takes one task. Leave --label out, or name the label column of dev.")
     reading = {
         "text": text,
         "separator": separator,
         "format": None if input_format is None else str(input_format),
         "quoted": quoted,
     }
-    data = _read(train_file, names, {**reading, "multilabel": multilabel})
+    of_train = {**reading, "multilabel": multilabel, "weight": weight}
+    data = _read_soft(train_file, of_train) if soft else _read(train_file, names, of_train)
     held_out = None if dev is None else _read(dev, names, reading, of=data)
     given = {
         "train": _trained(train),
@@ -183,6 +198,7 @@ def finetune(
             dev=None if held_out is None else (held_out.texts, held_out.labels),
             multilabel=data.multilabel,
             classes=data.classes,
+            sample_weight=data.weights,
             contrastive=few_shot,
             int8=int8,
             weights=weights,
@@ -211,12 +227,36 @@ def finetune(
 class _Texts:
     """Texts and labels of one task, or of several by name."""
 
-    def __init__(self, texts: Sequence[str], labels: Any, multilabel: bool, classes: list[Any] | None = None) -> None:
+    def __init__(
+        self,
+        texts: Sequence[str],
+        labels: Any,
+        multilabel: bool,
+        classes: list[Any] | None = None,
+        weights: Sequence[float] | None = None,
+    ) -> None:
         self.texts, self.labels, self.multilabel, self.classes = texts, labels, multilabel, classes
+        self.weights = weights
 
     def known(self, task: str) -> set[Any]:
         """The labels of a task."""
         return set(self.classes or (self.labels[task] if isinstance(self.labels, dict) else self.labels))
+
+
+def _read_soft(path: Path, reading: dict[str, Any]) -> _Texts:
+    """The file's texts with their probabilities."""
+    from tlclassic.data import load_dataset
+    from tlclassic.distillation.soft_label_files import read_soft_labels
+
+    own = {name: reading[name] for name in ("text", "multilabel", "format", "quoted")}
+    soft = read_soft_labels(str(path), **own)
+    if reading["weight"] in soft.classes:
+        raise InvalidParameterError(
+            f"--weight {reading['weight']} is read as a class. Name the columns of probabilities proba_CLASS."
+        )
+    # Read once more for the weights, and so that an empty text is refused as it is among hard labels.
+    data = load_dataset(str(path), label=None, **reading)
+    return _Texts(data.texts, soft.P, soft.multilabel, soft.classes, data.weights)
 
 
 def _read(path: Path, names: list[str], reading: dict[str, Any], *, of: _Texts | None = None) -> _Texts:
@@ -255,14 +295,14 @@ def _check_known(data: Dataset, known: set[Any], path: Path) -> None:
 
 def _one_task(data: Dataset, of: _Texts | None) -> _Texts:
     if not data.multilabel:
-        return _Texts(data.texts, data.labels, False)
+        return _Texts(data.texts, data.labels, False, weights=data.weights)
     classes = sorted({own for labels in data.labels for own in labels}) if of is None else of.classes
     places = {own: place for place, own in enumerate(classes or [])}
     matrix = np.zeros((len(data.texts), len(places)), np.float32)
     for row, labels in enumerate(data.labels):
         for own in labels:
             matrix[row, places[own]] = 1
-    return _Texts(data.texts, matrix, True, classes)
+    return _Texts(data.texts, matrix, True, classes, data.weights)
 
 
 def _join(sets: dict[str, Dataset]) -> _Texts:
@@ -274,7 +314,9 @@ def _join(sets: dict[str, Dataset]) -> _Texts:
             raise InvalidParameterError(f"several --label take one label a text each; {name!r} has lists.")
         own = dict(zip(data.lines, data.labels, strict=True))
         labels[name] = [own.get(line) for line in lines]
-    return _Texts([texts[line] for line in lines], labels, False)
+    weights = {line: own for data in sets.values() for line, own in zip(data.lines, data.weights or (), strict=False)}
+    found = [weights[line] for line in lines] if weights else None
+    return _Texts([texts[line] for line in lines], labels, False, weights=found)
 
 
 def _trained(train: list[str] | None) -> Any:

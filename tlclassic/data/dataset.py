@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +32,8 @@ class Dataset:
     n_unlabelled : int
         Rows without a label, which are left out of the lists.
     multilabel : bool
+    weights : list of float or None
+        How much each text counts; None where no column was named.
     """
 
     texts: list[str]
@@ -38,6 +41,7 @@ class Dataset:
     lines: list[int]
     n_unlabelled: int = 0
     multilabel: bool = False
+    weights: list[float] | None = None
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -48,6 +52,7 @@ def load_dataset(
     *,
     text: str | None = "text",
     label: str | None = "label",
+    weight: str | None = None,
     multilabel: bool | None = None,
     separator: str = ",",
     format: str | None = None,
@@ -62,6 +67,8 @@ def load_dataset(
         As in `read_batches`.
     text, label : str or None
         Column names; ``None`` leaves that column unread (its list is then empty).
+    weight : str, optional
+        Column of the texts' weights, finite numbers from 0 on; read of the rows that have a label.
     multilabel : bool, optional
         Whether a row has a set of labels. By default it has where the label is a list (JSONL, Parquet); with ``True``
         a string is split at ``separator``. A label that is there twice is taken once.
@@ -86,18 +93,27 @@ def load_dataset(
     check_choice("multilabel", multilabel, (None, True, False))
     if not isinstance(separator, str) or not separator:
         raise InvalidParameterError(f"separator must be a string that is not empty; got {separator!r}.")
-    wanted = Wanted(required=(text,) if text is not None else (), nullable=(label,) if label is not None else ())
+    wanted = Wanted(
+        required=(text,) if text is not None else (),
+        nullable=tuple(name for name in (label, weight) if name is not None),
+    )
     check_options(wanted, format, quoted)
-    labels = _Labels("<stdin>" if source == "-" else os.fspath(source), multilabel, separator)
+    name = "<stdin>" if source == "-" else os.fspath(source)
+    labels = _Labels(name, multilabel, separator)
     texts: list[str] = []
     lines: list[int] = []
+    weights: list[float] = []
     for batch in scan(source, wanted, format=format, quoted=quoted, empty=empty):
         kept = labels.take(batch.columns[label], batch.lines) if label is not None else range(len(batch))
         lines.extend(batch.lines[place] for place in kept)
         if text is not None:
             column = batch.columns[text]
             texts.extend(column[place] for place in kept)
-    return Dataset(texts, labels.values, lines, labels.n_missing, labels.multilabel is True)
+        if weight is not None:
+            column = batch.columns[weight]
+            weights.extend(_weight(column[place], name, weight, batch.lines[place]) for place in kept)
+    found = None if weight is None else weights
+    return Dataset(texts, labels.values, lines, labels.n_missing, labels.multilabel is True, found)
 
 
 @dataclass
@@ -161,3 +177,14 @@ def _is_missing(value: Any) -> bool:
     if isinstance(value, str):
         return not value.strip()
     return value is None or value != value
+
+
+def _weight(value: Any, path: str, column: str, line: int) -> float:
+    try:
+        number = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < math.inf:
+        message = f"column {column!r} must be a number that is not negative, got {shorten(value)}"
+        raise DataFormatError(message, path=path, line=line, remedy="Correct the weight; 0 leaves the text out")
+    return number

@@ -10,22 +10,45 @@ import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from tlclassic.errors import TlclassicWarning
-from tlclassic.finetune.loop import Trainer
 from tlclassic.storage import atomic_write
 
-__all__ = ["Checkpoints", "digest_of"]
+__all__ = ["Checkpoints", "Progress", "Resumable", "digest_of"]
 
 
 def digest_of(value: Any) -> str:
     """SHA-256 (hex) of something that JSON can say; other objects count as they print."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=repr).encode()).hexdigest()
+
+
+class Progress(Protocol):
+    """How far a run is."""
+
+    step: int
+    finished: bool
+
+
+class Resumable(Protocol):
+    """A trainer whose state can be kept."""
+
+    @property
+    def state(self) -> Progress:
+        """Steps done, and whether they were all."""
+
+    def state_arrays(self) -> dict[str, torch.Tensor]:
+        """What is as large as the model, by name."""
+
+    def state_json(self) -> dict[str, Any]:
+        """The rest of the state, as plain values."""
+
+    def load_state(self, arrays: dict[str, torch.Tensor], state: dict[str, Any]) -> None:
+        """Go on from what the other two said."""
 
 
 class Checkpoints:
@@ -58,7 +81,7 @@ class Checkpoints:
         self._resume = resume
         self._last = time.monotonic()
 
-    def restore(self, trainer: Trainer) -> None:
+    def restore(self, trainer: Resumable) -> None:
         """Give ``trainer`` the state on disk, if there is one of this run."""
         self._clear()
         if not self._resume or not self.path.exists():
@@ -77,7 +100,7 @@ class Checkpoints:
         trainer.load_state(arrays, state)
         self.resumed = trainer.state.step
 
-    def save(self, trainer: Trainer) -> None:
+    def save(self, trainer: Resumable) -> None:
         """Write the state, unless the last one is young; call it after every step."""
         if time.monotonic() - self._last < self._seconds and not trainer.state.finished:
             return

@@ -7,7 +7,7 @@ is kept for a pair, so that memory is linear in the number of texts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
@@ -24,12 +24,12 @@ from tlclassic._validate import check_texts
 from tlclassic.errors import InvalidParameterError
 from tlclassic.finetune.batches import TextTokenizer, Tokens, sorted_batches
 from tlclassic.finetune.frozen import tensors
-from tlclassic.finetune.hardware import cpu_threads, device_of, uses_bfloat16
+from tlclassic.finetune.hardware import cpu_threads, device_of
 from tlclassic.finetune.layout import read_layout
 from tlclassic.finetune.losses import scores_of
-from tlclassic.finetune.model import EncoderWithHeads, load_backbone, parameter_groups
+from tlclassic.finetune.model import EncoderWithHeads, load_backbone
 from tlclassic.finetune.options import FineTuneOptions
-from tlclassic.finetune.schedule import factor
+from tlclassic.finetune.pairs import PAIRS_PER_STEP, PairTrainer, encoder_groups
 from tlclassic.finetune.tasks import Task, read_tasks
 from tlclassic.finetune.trainer import Trained
 
@@ -41,7 +41,6 @@ PAIRS_PER_TEXT = 20
 PAIRS = 6000
 _USED = ("train", "learning_rate", "decay", "weight_decay", "schedule", "warmup", "precision", "max_length", "max_norm",
          "encoder_dropout", "class_weight", "seed", "device", "threads")  # fmt: skip
-_BATCH = 16
 _TOKENS = 8192
 
 
@@ -55,6 +54,8 @@ def train_few(
     classes: Any = None,
     pairs: int | None = None,
     on_progress: Callable[[int, int], None] | None = None,
+    prepare: Callable[[PairTrainer], None] | None = None,
+    on_step: Callable[[PairTrainer], None] | None = None,
 ) -> Trained:
     """Tune an encoder on pairs, fit a linear head, and give both as the trainer would.
 
@@ -70,6 +71,10 @@ def train_few(
         How many are drawn; 20 for each text where None, at most 6,000.
     on_progress : callable, optional
         Called with steps done and their number.
+    prepare : callable, optional
+        Called with the trainer before the first step, if there is one: the place to load a state.
+    on_step : callable, optional
+        Called with the trainer after every step: the place to save its state.
 
     Raises
     ------
@@ -89,8 +94,16 @@ def train_few(
         model = model.to(device_of(options.device))
         tokenizer = TextTokenizer(layout, options.max_length)
         tokens = tokenizer(texts)
-        steps = max(1, min(pairs or PAIRS_PER_TEXT * len(texts), PAIRS) // _BATCH)
-        history = _tune(model, tokens, tokenizer.pad, targets, options, steps, on_progress)
+        steps = max(1, min(pairs or PAIRS_PER_TEXT * len(texts), PAIRS) // PAIRS_PER_STEP)
+        history = [{"step": 0, "epoch": 0.0, "loss": 0.0}]
+        if encoder_groups(model, options):
+            trainer = PairTrainer(
+                model, tokens, tokenizer.pad, targets, options, steps, on_progress=on_progress, on_step=on_step
+            )
+            if prepare is not None:
+                prepare(trainer)
+            trainer.run()
+            history = trainer.state.history
         weights = tasks[0].weights[np.arange(len(texts)), targets]
         _fit_head(model, _vectors(model, tokens, tokenizer.pad), targets, weights)
         best = None
@@ -124,63 +137,6 @@ def _check_options(options: FineTuneOptions) -> None:
     for field in fields(options):
         if field.name not in _USED and getattr(options, field.name) != field.default:
             raise InvalidParameterError(f"{field.name} has no say in few-shot tuning. Leave it out.")
-
-
-def _tune(
-    model: EncoderWithHeads,
-    tokens: Tokens,
-    pad: int,
-    targets: NDArray[np.int64],
-    options: FineTuneOptions,
-    steps: int,
-    on_progress: Callable[[int, int], None] | None,
-) -> list[dict[str, Any]]:
-    groups = [group for group in parameter_groups(model, options) if group["place"] > 0]
-    if not groups:
-        return [{"step": 0, "epoch": 0.0, "loss": 0.0}]
-    optimizer = torch.optim.AdamW(groups, fused=True)
-    trained = [value for group in groups for value in group["params"]]
-    device = next(model.parameters()).device
-    autocast = uses_bfloat16(options.precision, device)
-    history, total = [], 0.0
-    model.train()
-    for step, (left, right, wanted) in enumerate(_pairs(targets, steps, options.seed)):
-        for group in optimizer.param_groups:
-            group["lr"] = group["rate"] * factor(options.schedule, step, steps, options.warmup)
-        rows, inverse = np.unique(np.concatenate([left, right]), return_inverse=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
-            vectors = model.vectors(*tensors(tokens, pad, rows, model)).float()
-        both = torch.nn.functional.normalize(vectors, dim=1)[torch.from_numpy(inverse).to(device)]
-        cosine = (both[: len(left)] * both[len(left) :]).sum(dim=1)
-        loss = torch.nn.functional.mse_loss(cosine, torch.from_numpy(wanted).to(device))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if options.max_norm is not None:
-            torch.nn.utils.clip_grad_norm_(trained, options.max_norm)
-        optimizer.step()
-        total += float(loss.detach())
-        if (step + 1) % max(1, steps // 10) == 0 or step + 1 == steps:
-            history.append({"step": step + 1, "epoch": (step + 1) / steps, "loss": total / max(1, steps // 10)})
-            total = 0.0
-        if on_progress is not None:
-            on_progress(step + 1, steps)
-    model.eval()
-    return history
-
-
-def _pairs(
-    targets: NDArray[np.int64], steps: int, seed: int
-) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]]:
-    """Batches of pairs, half of one class and half of two; classes are drawn alike however many texts they have."""
-    random = np.random.default_rng((seed, 1))
-    members = [np.flatnonzero(targets == own) for own in np.unique(targets)]
-    wanted = (np.arange(_BATCH) % 2 == 0).astype(np.float32)
-    for _ in range(steps):
-        first = random.integers(len(members), size=_BATCH)
-        other = (first + random.integers(1, len(members), size=_BATCH)) % len(members)
-        second = np.where(wanted > 0, first, other)
-        left, right = (np.array([random.choice(members[own]) for own in chosen]) for chosen in (first, second))
-        yield left, right, wanted
 
 
 def _vectors(model: EncoderWithHeads, tokens: Tokens, pad: int) -> NDArray[np.float32]:

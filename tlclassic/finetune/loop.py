@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from tlclassic.errors import InvalidParameterError
 from tlclassic.finetune.batches import epoch_batches, sorted_batches
 from tlclassic.finetune.frozen import EVALUATION_TOKENS, Inputs, StateInputs, frozen_layers
 from tlclassic.finetune.hardware import uses_bfloat16
 from tlclassic.finetune.losses import loss_of, scores_of, smoothed
 from tlclassic.finetune.model import EncoderWithHeads, parameter_groups
 from tlclassic.finetune.options import FineTuneOptions
+from tlclassic.finetune.resuming import check_run, load_trained, run_of, seed_step, trained_arrays
 from tlclassic.finetune.schedule import factor, unfrozen
 from tlclassic.finetune.tasks import Task
 
@@ -29,7 +28,6 @@ __all__ = ["Trainer", "TrainerState"]
 
 #: Steps between two updates of the averaged weights, which cost as much memory traffic as a tenth of a step.
 AVERAGE_EVERY = 8
-MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 @dataclass
@@ -162,7 +160,7 @@ class Trainer:
 
     def _step(self, rows: NDArray[np.int64]) -> Tensor:
         step = self.state.step
-        torch.manual_seed((self.options.seed << 32) + step)
+        seed_step(self.options.seed, step)
         self._set_rates(step)
         with self._precision(), self._attention():
             vectors = self.inputs.vectors(self.model, rows)
@@ -258,22 +256,13 @@ class Trainer:
 
     def state_arrays(self) -> dict[str, Tensor]:
         """Weights, averages, the best weights and the optimiser's moments, by name."""
-        names = {id(value): name for name, value in self.named.items()}
-        arrays = {f"weights/{name}": value.detach() for name, value in self.named.items()}
+        arrays = trained_arrays(self.named, self.optimizer)
         arrays |= {f"average/{name}": value for name, value in self.average.items()}
-        arrays |= {f"best/{name}": value for name, value in self.best_weights.items()}
-        for parameter, moments in self.optimizer.state.items():
-            arrays |= {f"{kind}/{names[id(parameter)]}": value for kind, value in moments.items()}
-        return arrays
+        return arrays | {f"best/{name}": value for name, value in self.best_weights.items()}
 
     def state_json(self) -> dict[str, Any]:
         """The rest of the state, as plain values."""
-        return {
-            **vars(self.state),
-            "options": json.loads(json.dumps(self.options.to_json())),
-            "total": self.total,
-            "rows": len(self.inputs.lengths),
-        }
+        return {**vars(self.state), **run_of(self.options, self.total, len(self.inputs.lengths))}
 
     def load_state(self, arrays: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Go on from what :meth:`state_arrays` and :meth:`state_json` said.
@@ -283,28 +272,10 @@ class Trainer:
         InvalidParameterError
             Where it is the state of another run: other options, texts or parameters.
         """
-        if state["options"] != self.state_json()["options"] or (state["total"], state["rows"]) != (
-            self.total,
-            len(self.inputs.lengths),
-        ):
-            raise InvalidParameterError(
-                "The checkpoint is of a run with other options or texts; remove it to start anew."
-            )
-        with torch.no_grad():
-            for name, value in self.named.items():
-                if arrays[f"weights/{name}"].shape != value.shape:
-                    raise InvalidParameterError(
-                        f"The checkpoint has another shape for {name}; remove it to start anew."
-                    )
-                value.copy_(arrays[f"weights/{name}"])
-            for name, value in self.average.items():
-                value.copy_(arrays[f"average/{name}"])
-            for name, value in self.named.items():
-                moments = {kind: arrays[f"{kind}/{name}"] for kind in MOMENTS if f"{kind}/{name}" in arrays}
-                if moments:
-                    self.optimizer.state[value] = {
-                        kind: moment.to(self.device, copy=True) for kind, moment in moments.items()
-                    }
+        check_run(run_of(self.options, self.total, len(self.inputs.lengths)), state)
+        load_trained(self.named, self.optimizer, arrays)
+        for name, value in self.average.items():
+            value.copy_(arrays[f"average/{name}"])
         self.best_weights = {
             name: arrays[f"best/{name}"].to(self.device, copy=True) for name in self.named if f"best/{name}" in arrays
         }

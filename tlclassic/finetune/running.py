@@ -83,7 +83,7 @@ def fine_tune(
     checkpoints : path-like, optional
         The file of that state; ``.NAME.checkpoint`` beside ``out`` where None. Removed at the end.
     checkpoint_seconds : float
-        How old the state may get. Contrastive runs are short and keep none.
+        How old the state may get.
     columns : mapping, optional
         ``"text"``, ``"label"``, ``"separator"``: where the data were read from; kept for commands that read like data.
     on_progress, on_frozen : callable, optional
@@ -123,35 +123,37 @@ def fine_tune(
         "columns": dict(columns or {}),
         "resumed_at_step": None,
     }
-    shared: dict[str, Any] = {"dev": dev, "classes": classes, "on_progress": on_progress}
+    key = {
+        "data": said["data_sha256"],
+        "dev": None if dev is None else _digest(check_texts(dev[0]), dev[1], None),
+        "classes": repr(classes),
+        "multilabel": repr(multilabel),
+        "contrastive": contrastive,
+        "pairs": pairs,
+        "options": settings.to_json(),
+        "source": said["base_sha256"],
+    }
+    own = target.absolute()
+    path = own.with_name(f".{own.name}.checkpoint") if checkpoints is None else Path(checkpoints)
+    states = Checkpoints(path, key, seconds=checkpoint_seconds, resume=resume)
+    shared: dict[str, Any] = {
+        "dev": dev, "classes": classes, "on_progress": on_progress, "prepare": states.restore, "on_step": states.save
+    }  # fmt: skip
     with new_folder(target, force=force) as made, cpu_threads(settings.threads or available_cpus()):
-        states: Checkpoints | None = None
         if contrastive:
             if multilabel or sample_weight is not None:
                 raise InvalidParameterError("contrastive takes hard labels without weights; leave it out for these.")
             trained = train_few(Path(source), texts, labels, settings, pairs=pairs, **shared)
         else:
-            own = target.absolute()
-            path = own.with_name(f".{own.name}.checkpoint") if checkpoints is None else Path(checkpoints)
-            key = {
-                "data": said["data_sha256"],
-                "dev": None if dev is None else _digest(check_texts(dev[0]), dev[1], None),
-                "classes": repr(classes),
-                "multilabel": repr(multilabel),
-                "options": settings.to_json(),
-                "source": said["base_sha256"],
-            }
-            states = Checkpoints(path, key, seconds=checkpoint_seconds, resume=resume)
             trained = train_encoder(
                 Path(source), texts, labels, settings, multilabel=multilabel, sample_weight=sample_weight,
-                on_frozen=on_frozen, prepare=states.restore, on_step=states.save, **shared,
+                on_frozen=on_frozen, **shared,
             )  # fmt: skip
-            said["resumed_at_step"] = states.resumed
+        said["resumed_at_step"] = states.resumed
         result = write_result(
             layout, made, target, trained, settings, texts=texts, dev=dev, int8=int8, weights=weights, said=said
         )
-    if states is not None:
-        states.remove()
+    states.remove()
     return result
 
 
