@@ -118,7 +118,8 @@ static int tlc_rows_of(const tlc_family *f, const uint32_t *buckets, const int64
     size_t found = (size_t)ends[n];
     if (tlc_rows_room(s, found)) return -1;
     if (f->bitmap == NULL) {
-        memcpy(s->rows, buckets, found * sizeof *s->rows);
+        /* Of texts without a token there may be no buckets at all, and memcpy takes no null pointer. */
+        if (found) memcpy(s->rows, buckets, found * sizeof *s->rows);
         for (size_t i = 0; i <= n; i++) s->row_ends[i] = (size_t)ends[i];
 #if defined(__x86_64__) && defined(__GNUC__)
     } else if (__builtin_cpu_supports("popcnt") && __builtin_cpu_supports("bmi2")) {
