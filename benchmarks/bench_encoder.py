@@ -301,7 +301,10 @@ def main() -> None:
     candidates = open_all(options.folder, options.threads)
     texts = mixed_texts(options.texts)
     if "speed" in parts:
-        results.add("speed", measure_speed(candidates, texts, options.repeats, options.threads))
+        results.add(
+            f"speed, {results.data['environment']['cpu']}",
+            measure_speed(candidates, texts, options.repeats, options.threads),
+        )
     if "parity" in parts:
         results.add("parity", measure_parity(candidates, texts))
     if "stsb" in parts:

@@ -43,10 +43,15 @@ def ours(task: Task) -> dict[str, dict[str, float]]:
     return row
 
 
+def train_fasttext(task: Task) -> tuple[peers.FastText, Path]:
+    """The model, and the file that it is trained on."""
+    source = peers.fasttext_file(SCRATCH / f"{task.name}.fasttext.txt", task.texts["train"], task.labels["train"])
+    return peers.FastText(source, wordNgrams=2, dim=10, lr=0.5, epoch=25, bucket=1 << 20), source
+
+
 def fasttext(task: Task) -> dict[str, dict[str, float]]:
     """The .bin and the .ftz of one model."""
-    source = peers.fasttext_file(SCRATCH / f"{task.name}.fasttext.txt", task.texts["train"], task.labels["train"])
-    model = peers.FastText(source, wordNgrams=2, dim=10, lr=0.5, epoch=25, bucket=1 << 20)
+    model, source = train_fasttext(task)
     row = {"fastText dim 10": _saved(task, model, SCRATCH / f"{task.name}.size.bin")}
     model.model.quantize(input=str(source), qnorm=True, retrain=True, cutoff=CUTOFF, thread=1, epoch=1)
     return {**row, "fastText quantised": _saved(task, model, SCRATCH / f"{task.name}.size.ftz")}

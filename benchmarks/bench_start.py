@@ -12,8 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bench_size import train_fasttext
 from common import SCRATCH, Results
 from ours import artefact
+from tasks import load_task
 
 from tlclassic.evaluation import process_cost
 
@@ -40,6 +42,8 @@ def measure(repeats: int) -> dict[str, Any]:
     line = SCRATCH / "line.txt"
     line.write_text(TEXT + "\n", encoding="utf-8")
     fasttext = SCRATCH / "ag_news.size.bin"
+    if not fasttext.exists():
+        train_fasttext(load_task("ag_news"))[0].model.save_model(str(fasttext))
     started = commands(model, fasttext, line)
     runs: dict[str, list[Any]] = {name: [] for name in started}
     for turn in range(repeats + 1):

@@ -170,6 +170,14 @@ def tune() -> str:
     return table(["set, budget", *(cell for name in names for cell in (name, "took"))], body)
 
 
+def threads() -> str:
+    """Two threads over one, and what the machine gave two bare C loops meanwhile."""
+    rows = load("threads")["rows"].values()
+    names = list(dict.fromkeys(name for row in rows for name in row["two threads over one"]))
+    body = [[row["set"], *(f"{row['two threads over one'][name]:.2f} ×" for name in names)] for row in rows]
+    return table(["set", *names], body)
+
+
 TABLES = {
     "classifier_accuracy": classifier_accuracy,
     "scoring": scoring,
@@ -177,5 +185,6 @@ TABLES = {
     "training": training,
     "size": size,
     "start": start,
+    "threads": threads,
     "tune": tune,
 }

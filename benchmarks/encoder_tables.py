@@ -76,10 +76,12 @@ def encoder_training() -> str:
 
 
 def encoder_speed() -> str:
-    """Texts a second, and ratios."""
-    row = load("encoder")["rows"].get("speed")
-    if row is None:
-        return ""
+    """Texts a second and ratios, a table for each machine."""
+    rows = {key.removeprefix("speed, "): row for key, row in load("encoder")["rows"].items() if key.startswith("speed")}
+    return "\n".join(f"{machine}:\n\n{_speed(row)}" for machine, row in rows.items())
+
+
+def _speed(row: dict[str, Any]) -> str:
     rivals = [rival for rival in ("padded ONNX", "ONNX back-end") if f"times {rival}" in row]
     body = []
     for name, speed in row["texts_per_second"].items():
