@@ -39,7 +39,7 @@ def _run(command, folder):
 def test_every_command_and_the_python_example_run(folder):
     install, *commands = _blocks("bash")
     assert install == 'pip install "tlclassic[all]"\n'
-    assert sum(block.count("tlclassic ") for block in commands) == 15
+    assert sum(block.count("tlclassic ") for block in commands) == 19
     for block in commands:
         assert "warning" not in _run(["bash", "-euo", "pipefail", "-c", block], folder).stderr
     (example,) = _blocks("python")
