@@ -10,7 +10,7 @@ import pytest
 from tlclassic.distillation import distill, open_teacher
 from tlclassic.distillation.material import gather, make_texts
 from tlclassic.distillation.recipes import EFFORTS, first_recipes
-from tlclassic.distillation.searching import LABELLED, MADE, TRANSFER, Pool, calibrated
+from tlclassic.distillation.searching import LABELLED, MADE, TRANSFER, Pool, calibrated, solving
 from tlclassic.distillation.soft_label_files import SoftLabels
 from tlclassic.errors import InvalidParameterError
 
@@ -225,6 +225,12 @@ def test_samples_have_every_kind():
     assert np.all(np.diff(rows) > 0)
     assert (kind[rows] == LABELLED).sum() == 100
     assert len(pool.sample(5000, 0)) == 1000
+
+
+def test_stochastic_steps_take_one_thread_so_that_threads_change_nothing():
+    assert solving(15_000_000, 2, 4) == {"solver": "newton", "threads": 4}
+    assert solving(15_000_001, 2, 4) == {"solver": "adagrad", "epochs": 10, "threads": 1}
+    assert solving(5_000_001, 3, 4)["solver"] == "adagrad"
 
 
 def test_efforts_grow():

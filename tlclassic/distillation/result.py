@@ -14,7 +14,6 @@ from tlclassic.distillation.searching import Pool, Trial
 from tlclassic.distillation.students import Maker
 from tlclassic.distillation.teachers import ProbabilityTeacher
 from tlclassic.errors import InvalidParameterError
-from tlclassic.heads.targets import Targets
 from tlclassic.tuning.scoring import score_proba
 
 __all__ = ["Distilled"]
@@ -63,11 +62,10 @@ class Distilled:
         pool = self.pool
         if np.isnan(self.teacher_dev).any():
             return None
-        single = len(pool.classes) == 2 and not pool.multilabel
-        columns = slice(1, None) if single else slice(None)
-        loss = Targets(pool.classes, pool.dev, pool.multilabel).loss
-        proba = self.teacher_dev[:, columns].astype(np.float64)
-        return score_proba(pool.dev[:, columns], proba, self.metric, loss, pool.multilabel)
+        proba = self.teacher_dev.astype(np.float64)
+        proba = proba[:, 1:] if len(pool.classes) == 2 and not pool.multilabel else proba
+        wanted, loss = pool.judging(proba)
+        return score_proba(wanted, proba, self.metric, loss, pool.multilabel)
 
     def undistilled(self) -> Any | None:
         """The same student compiled from the labelled texts alone: what the teacher is worth shows beside it."""

@@ -33,7 +33,7 @@ __all__ = [
     "Pool",
     "Search",
     "Trial",
-    "solver_for",
+    "solving",
 ]
 
 Float = NDArray[np.float64]
@@ -53,9 +53,14 @@ TELLING = 0.5
 TEMPERATURES = (0.5, 0.6, 0.7, 0.85, 1.0, 1.2, 1.4, 1.7, 2.0, 2.5)
 
 
-def solver_for(entries: float, n_classes: int) -> str:
-    """To convergence, or in passes of stochastic steps where that would take long."""
-    return "newton" if entries * (1 if n_classes == 2 else n_classes) <= NEWTON_LIMIT else "adagrad"
+def solving(entries: float, n_classes: int, threads: int) -> dict[str, Any]:
+    """Parameters of the solver: to convergence, or in passes of stochastic steps where that would take long.
+
+    Those take one thread, so that the result depends on the seed alone.
+    """
+    if entries * (1 if n_classes == 2 else n_classes) <= NEWTON_LIMIT:
+        return {"solver": "newton", "threads": threads}
+    return {"solver": "adagrad", "epochs": EPOCHS, "threads": 1}
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +119,11 @@ class Pool:
         if not self.multilabel:
             found, moved = found / found.sum(), moved / moved.sum()
         return np.asarray(correct_prior(P, found, moved, multilabel=self.multilabel), dtype=np.float64)
+
+    def judging(self, proba: Float) -> tuple[Float, str]:
+        """Dev's labels in the columns of ``proba`` (m, K), where K is 1 for two classes, and the loss between them."""
+        loss = "sigmoid" if self.multilabel or proba.shape[1] == 1 else "softmax"
+        return self.dev[:, -proba.shape[1] :], loss
 
     def counts(self) -> dict[str, int]:
         """How many texts of each kind there are."""
@@ -238,8 +248,7 @@ class Search:
                 return trial
         began = time.perf_counter()
         proba = self._proba(recipe, rows)
-        loss = "sigmoid" if proba.shape[1] == 1 or self.pool.multilabel else "softmax"
-        wanted = self.pool.dev if proba.shape[1] == self.pool.dev.shape[1] else self.pool.dev[:, 1:]
+        wanted, loss = self.pool.judging(proba)
         score = score_proba(wanted, proba, self.metric, loss, self.pool.multilabel)
         trial = Trial(recipe, len(rows), score, calibrated(wanted, proba, loss), time.perf_counter() - began, proba)
         self.trials.append(trial)
@@ -269,14 +278,12 @@ class Search:
                 X,
                 targets,
                 sample_weight=weights,
-                solver=solver_for(X.nnz, len(self.pool.classes)),
-                epochs=EPOCHS,
+                **solving(X.nnz, len(self.pool.classes), self.threads),
                 learning_rate=LEARNING_RATE / (np.sqrt(_mean_square(X)) or 1.0),
                 random_state=self.random_state,
                 C=C,
                 tol=TOLERANCE,
                 max_iter=MAX_ITER,
-                threads=self.threads,
             )
 
 

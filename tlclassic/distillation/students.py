@@ -13,14 +13,13 @@ from sklearn.exceptions import ConvergenceWarning
 
 from tlclassic.distillation.recipes import Recipe
 from tlclassic.distillation.searching import (
-    EPOCHS,
     LABELLED,
     LOGITS_TOLERANCE,
     MAX_ITER,
     TOLERANCE,
     Pool,
     Trial,
-    solver_for,
+    solving,
 )
 from tlclassic.folding import compile
 from tlclassic.heads import NgramClassifier, ThresholdClassifier
@@ -83,8 +82,7 @@ class Maker:
         return np.asarray(proba if self.pool.multilabel or proba.shape[1] > 2 else proba[:, 1:])
 
     def _key(self, proba: NDArray[np.float64]) -> tuple[float, float]:
-        loss = "sigmoid" if self.pool.multilabel or proba.shape[1] == 1 else "softmax"
-        wanted = self.pool.dev[:, -proba.shape[1] :]
+        wanted, loss = self.pool.judging(proba)
         return score_proba(wanted, proba, self.metric, loss, self.pool.multilabel), -log_loss(wanted, proba, loss)
 
     def _linear(
@@ -125,7 +123,7 @@ class Maker:
         )
         sample = texts[:: max(1, len(texts) // 1000)]
         entries = model._make_features().count_entries(sample) * len(texts) / len(sample)
-        model.set_params(solver=solver_for(entries, len(self.pool.classes)), epochs=EPOCHS)
+        model.set_params(**solving(entries, len(self.pool.classes), self.threads))
         return model
 
     def compile(
@@ -143,7 +141,3 @@ class Maker:
             classes=self.pool.classes.tolist() if self.pool.multilabel else None,
             provenance=provenance,
         )
-
-    def for_seed(self, random_state: int) -> Maker:
-        """The same with another seed."""
-        return replace(self, random_state=random_state)
