@@ -28,7 +28,7 @@ from tlclassic.errors import (
     InputError,
     InvalidParameterError,
 )
-from tlclassic.storage.folders import new_folder
+from tlclassic.storage.folders import check_replaceable, new_folder
 
 if TYPE_CHECKING:
     from tlclassic.cascade.cascade import Cascade
@@ -44,7 +44,6 @@ _TASK = ("text", "label", "separator")
 #: Parameters of an encoder's folder that change what it answers.
 _OPTIONS = {"task": str, "file": str, "max_length": int}
 _PLAIN = ("measure", "unsure", "student_labels", "teacher_labels")
-_NEW = "Give the path of a new folder"
 
 Paths = Mapping[str, str | os.PathLike[str] | None]
 
@@ -59,14 +58,7 @@ def check_folder(target: Path, *, force: bool) -> None:
     ------
     InputError
     """
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise InputError("this exists and is no folder", path=target, remedy=_NEW)
-    if not target.is_dir() or not any(target.iterdir()):
-        return
-    if not is_cascade(target):
-        raise InputError("this folder holds other files", path=target, remedy=_NEW)
-    if not force:
-        raise InputError("there is a cascade already", path=target, remedy="Replace it with force (--force)")
+    check_replaceable(target, is_own=is_cascade, what="a cascade", force=force)
 
 
 def save_folder(

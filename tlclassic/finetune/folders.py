@@ -5,14 +5,12 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tlclassic.errors import InputError
 from tlclassic.heads.encoder_heads import HEADS_FILE
 from tlclassic.storage import folders
 
 __all__ = ["TRAINING_FILE", "check_folder", "new_folder"]
 
 TRAINING_FILE = "training.json"
-_NEW = "Give the path of a new folder"
 
 
 def check_folder(target: Path, *, force: bool) -> None:
@@ -22,14 +20,11 @@ def check_folder(target: Path, *, force: bool) -> None:
     ------
     InputError
     """
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise InputError("this exists and is no folder", path=target, remedy=_NEW)
-    if not target.is_dir() or not any(target.iterdir()):
-        return
-    if not all((target / name).is_file() for name in (HEADS_FILE, TRAINING_FILE)):
-        raise InputError("this folder holds other files", path=target, remedy=_NEW)
-    if not force:
-        raise InputError("there is a result already", path=target, remedy="Replace it with force (--force)")
+    folders.check_replaceable(target, is_own=_is_result, what="a result", force=force)
+
+
+def _is_result(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in (HEADS_FILE, TRAINING_FILE))
 
 
 def new_folder(target: Path, *, force: bool) -> AbstractContextManager[Path]:

@@ -24,11 +24,38 @@ try:
 except ImportError:  # Windows: no locks, so nothing that lies there is touched
     fcntl = None
 
-__all__ = ["new_folder"]
+__all__ = ["check_replaceable", "new_folder"]
 
 _PARTIAL, _ASIDE = ".partial", ".old"
 #: Raises where a target may not be replaced.
 Check = Callable[[Path], None]
+
+
+def check_replaceable(target: Path, *, is_own: Callable[[Path], bool], what: str, force: bool) -> None:
+    """Raise unless a folder may go there: nothing, an empty folder, or with ``force`` an earlier one of its kind.
+
+    Parameters
+    ----------
+    target : Path
+    is_own : callable
+        Whether a folder that is not empty is of that kind.
+    what : str
+        The kind, such as "a result".
+    force : bool
+
+    Raises
+    ------
+    InputError
+    """
+    remedy = "Give the path of a new folder"
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise InputError("this exists and is no folder", path=target, remedy=remedy)
+    if not target.is_dir() or not any(target.iterdir()):
+        return
+    if not is_own(target):
+        raise InputError("this folder holds other files", path=target, remedy=remedy)
+    if not force:
+        raise InputError(f"there is {what} already", path=target, remedy="Replace it with force (--force)")
 
 
 @contextlib.contextmanager
