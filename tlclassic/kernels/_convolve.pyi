@@ -1,0 +1,38 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_WIDTH: int
+
+def add_convolved(
+    out: NDArray[np.float64],
+    rows: NDArray[np.int32],
+    indptr: NDArray[np.int64],
+    table: NDArray[Any],
+    scales: NDArray[np.float32] | None,
+    bias: NDArray[np.float32],
+    weights: NDArray[np.float32],
+) -> None: ...
+def features(
+    rows: NDArray[np.int32],
+    indptr: NDArray[np.int64],
+    table: NDArray[Any],
+    scales: NDArray[np.float32] | None,
+    bias: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None: ...
+def forward(
+    rows: NDArray[np.int32],
+    indptr: NDArray[np.int64],
+    table: NDArray[np.float32],
+    best: NDArray[np.float32],
+    at: NDArray[np.int32],
+) -> None: ...
+def backward(
+    gradient: NDArray[np.float32],
+    at: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    indptr: NDArray[np.int64],
+    out: NDArray[np.float32],
+) -> None: ...

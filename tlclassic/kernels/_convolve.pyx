@@ -1,0 +1,227 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""A convolution over the words of texts and the maximum over each. Inner loops: convolve.h; twin: _convolve_plain.py.
+
+Texts are independent of each other: one text gives the same bits as that text in a batch.
+"""
+
+from libc.stdint cimport INT32_MAX, int8_t, int16_t, int32_t, int64_t
+from libc.stdlib cimport calloc, free, realloc
+
+import numpy as np
+
+cdef extern from "convolve.h" nogil:
+    const int TLC_LANES
+    void tlc_prefetch(const void *row, int64_t n_bytes)
+    void tlc_windows_int8(int16_t *best, const int8_t *const *rows, int64_t n_windows, int64_t width, int64_t filters)
+    void tlc_windows_float32(
+        float *best, int32_t *at, float *sum, const float *const *rows, int64_t n_windows, int64_t width,
+        int64_t filters)
+    void tlc_activate_int8(float *out, const int16_t *best, const float *scales, const float *bias, int64_t filters)
+    void tlc_activate_float32(float *out, const float *best, const float *bias, int64_t filters)
+    void tlc_add_products(
+        double *out, float *sums, const float *x, const float *weights, int64_t n_outputs, int64_t filters)
+
+#: The widest window: sums of that many int8 fit in int16.
+MAX_WIDTH = 8
+
+
+cdef class _Room:
+    """Memory for one text after the other, and the table that its rows are in."""
+
+    cdef const char *table
+    cdef int64_t row_bytes, n_rows, width, filters, room
+    cdef const char **rows
+    cdef char *nothing
+    cdef int16_t *codes
+    cdef float *best
+    cdef float *sums
+    cdef float *outputs
+    cdef int32_t *at
+    cdef object held
+
+    def __cinit__(self, table, Py_ssize_t filters, Py_ssize_t n_outputs=1):
+        if table.ndim != 2 or not table.flags.c_contiguous or table.dtype not in (np.float32, np.int8):
+            raise ValueError("table must be a C-contiguous matrix of float32 or int8")
+        if not filters or filters % TLC_LANES or table.shape[1] % filters or not len(table):
+            raise ValueError("the table's columns must be a multiple of the filters, and those one of 16")
+        self.width, self.filters, self.n_rows = table.shape[1] // filters, filters, len(table)
+        if not 1 <= self.width <= MAX_WIDTH:
+            raise ValueError("windows must be of 1 to 8 words")
+        if self.n_rows > INT32_MAX:
+            raise ValueError("the table has too many rows")
+        self.held = table
+        self.table = <const char *><size_t>table.ctypes.data
+        self.row_bytes = table.shape[1] * table.dtype.itemsize
+        self.nothing = <char *>calloc(1, self.row_bytes)
+        self.codes = <int16_t *>calloc(filters, sizeof(int16_t))
+        self.best = <float *>calloc(filters, sizeof(float))
+        self.sums = <float *>calloc(filters, sizeof(float))
+        self.at = <int32_t *>calloc(filters, sizeof(int32_t))
+        self.outputs = <float *>calloc(n_outputs, sizeof(float))
+        if self.nothing == NULL or self.codes == NULL or self.best == NULL or self.sums == NULL:
+            raise MemoryError
+        if self.at == NULL or self.outputs == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.rows)
+        free(self.nothing)
+        free(self.codes)
+        free(self.best)
+        free(self.sums)
+        free(self.at)
+        free(self.outputs)
+
+    cdef int make_room(self, const int64_t[::1] indptr) except -1:
+        """For the rows of the longest text, and those before and after it."""
+        cdef int64_t most = 0, i
+        for i in range(indptr.shape[0] - 1):
+            most = max(most, indptr[i + 1] - indptr[i])
+        most += 2 * self.width
+        cdef void *grown = realloc(self.rows, most * sizeof(void *))
+        if grown == NULL:
+            raise MemoryError
+        self.rows = <const char **>grown
+        return 0
+
+    cdef int64_t fill(self, const int32_t *words, int64_t n) noexcept nogil:
+        """The addresses of a text's rows, nothing before and after; the number of windows."""
+        cdef int64_t pad = self.width - 1, i
+        cdef int32_t row
+        if n == 0:
+            for i in range(self.width):
+                self.rows[i] = self.nothing
+            return 1
+        for i in range(pad):
+            self.rows[i] = self.rows[pad + n + i] = self.nothing
+        for i in range(n):
+            row = words[i]
+            self.rows[pad + i] = self.table + (row if row >= 0 else self.n_rows - 1) * self.row_bytes
+        return n + pad
+
+    cdef void ahead(self, const int32_t *words, int64_t n) noexcept nogil:
+        cdef int64_t i
+        for i in range(min(n, 64)):
+            if words[i] >= 0:
+                tlc_prefetch(self.table + words[i] * self.row_bytes, self.row_bytes)
+
+
+cdef int _check(_Room room, const int32_t[::1] rows, const int64_t[::1] indptr, Py_ssize_t n_texts) except -1:
+    cdef Py_ssize_t i
+    if indptr.shape[0] != n_texts + 1 or indptr[0] != 0 or indptr[n_texts] != rows.shape[0]:
+        raise ValueError("indptr must cut rows into as many texts as there are")
+    for i in range(n_texts):
+        if indptr[i] > indptr[i + 1]:
+            raise ValueError("indptr must not fall")
+    for i in range(rows.shape[0]):
+        if rows[i] >= room.n_rows:
+            raise ValueError("rows must be below the number of rows of the table")
+    return room.make_room(indptr)
+
+
+cdef _activations(
+    _Room room, const int32_t[::1] rows, const int64_t[::1] indptr, const float[::1] scales, const float[::1] bias,
+    float *out, double *logits, const float *weights, int64_t n_outputs,
+):
+    """Of each text: its features into ``out``, or (``out`` NULL) their products with ``weights`` added to ``logits``."""
+    cdef Py_ssize_t i, n_texts = indptr.shape[0] - 1
+    cdef int64_t n_windows
+    cdef bint codes = scales is not None
+    cdef const float *scale = NULL
+    cdef float *x
+    cdef const int32_t *words = &rows[0] if rows.shape[0] else NULL
+    if bias.shape[0] != room.filters or (codes and scales.shape[0] != room.filters):
+        raise ValueError("bias and scales must have one number a filter")
+    if codes != (room.held.dtype == np.int8):
+        raise ValueError("scales are of a table of int8")
+    if codes:
+        scale = &scales[0]
+    with nogil:
+        for i in range(n_texts):
+            if i + 1 < n_texts:
+                room.ahead(words + indptr[i + 1], indptr[i + 2] - indptr[i + 1])
+            n_windows = room.fill(words + indptr[i], indptr[i + 1] - indptr[i])
+            x = out + i * room.filters if out != NULL else room.sums
+            if codes:
+                tlc_windows_int8(room.codes, <const int8_t *const *>room.rows, n_windows, room.width, room.filters)
+                tlc_activate_int8(x, room.codes, scale, &bias[0], room.filters)
+            else:
+                tlc_windows_float32(
+                    room.best, room.at, room.sums, <const float *const *>room.rows, n_windows, room.width,
+                    room.filters)
+                tlc_activate_float32(x, room.best, &bias[0], room.filters)
+            if out == NULL:
+                tlc_add_products(logits + i * n_outputs, room.outputs, x, weights, n_outputs, room.filters)
+
+
+def add_convolved(
+    double[:, ::1] out not None, const int32_t[::1] rows not None, const int64_t[::1] indptr not None, table,
+    scales, const float[::1] bias not None, const float[:, ::1] weights not None,
+):
+    """See _convolve_plain.py."""
+    cdef _Room room = _Room(table, bias.shape[0], max(1, out.shape[1]))
+    _check(room, rows, indptr, out.shape[0])
+    if weights.shape[0] != room.filters or weights.shape[1] != out.shape[1]:
+        raise ValueError("weights must be of shape (filters, n_outputs)")
+    if out.shape[0] and out.shape[1]:
+        _activations(room, rows, indptr, scales, bias, NULL, &out[0, 0], &weights[0, 0], out.shape[1])
+
+
+def features(
+    const int32_t[::1] rows not None, const int64_t[::1] indptr not None, table, scales, const float[::1] bias not None,
+    float[:, ::1] out not None,
+):
+    """See _convolve_plain.py."""
+    cdef _Room room = _Room(table, bias.shape[0])
+    _check(room, rows, indptr, out.shape[0])
+    if out.shape[1] != room.filters:
+        raise ValueError("out must be of shape (n_texts, filters)")
+    if out.shape[0]:
+        _activations(room, rows, indptr, scales, bias, &out[0, 0], NULL, NULL, 0)
+
+
+def forward(
+    const int32_t[::1] rows not None, const int64_t[::1] indptr not None, table, float[:, ::1] best not None,
+    int32_t[:, ::1] at not None,
+):
+    """See _convolve_plain.py."""
+    cdef Py_ssize_t i, n_texts = best.shape[0]
+    cdef int64_t n_windows
+    cdef _Room room = _Room(table, best.shape[1])
+    cdef const int32_t *words = &rows[0] if rows.shape[0] else NULL
+    _check(room, rows, indptr, n_texts)
+    if table.dtype != np.float32 or at.shape[0] != n_texts or at.shape[1] != best.shape[1]:
+        raise ValueError("the table must be float32, and at of the shape of best")
+    with nogil:
+        for i in range(n_texts):
+            n_windows = room.fill(words + indptr[i], indptr[i + 1] - indptr[i])
+            tlc_windows_float32(
+                &best[i, 0], &at[i, 0], room.sums, <const float *const *>room.rows, n_windows, room.width,
+                room.filters)
+
+
+def backward(
+    const float[:, ::1] gradient not None, const int32_t[:, ::1] at not None, const int32_t[::1] rows not None,
+    const int64_t[::1] indptr not None, float[:, ::1] out not None,
+):
+    """See _convolve_plain.py."""
+    cdef Py_ssize_t n_texts = gradient.shape[0], filters = gradient.shape[1], i, j
+    cdef int64_t width, start, n, place, o, row, last = out.shape[0] - 1
+    cdef float slope
+    cdef _Room room = _Room(np.asarray(out), filters)
+    _check(room, rows, indptr, n_texts)
+    if at.shape[0] != n_texts or at.shape[1] != filters:
+        raise ValueError("at must be of the shape of gradient")
+    width = room.width
+    with nogil:
+        for i in range(n_texts):
+            start, n = indptr[i], indptr[i + 1] - indptr[i]
+            for j in range(filters):
+                slope = gradient[i, j]
+                if slope == 0.0:
+                    continue
+                for o in range(width):
+                    place = at[i, j] - (width - 1) + o
+                    if place >= 0 and place < n:
+                        row = rows[start + place]
+                        out[row if row >= 0 else last, o * filters + j] += slope

@@ -1,0 +1,109 @@
+"""Plain twin of the convolution kernel, in NumPy: same names, same results, far slower.
+
+A text is a run of ``rows`` (int32; -1: the last row of the table, that of unknown words) between two entries of
+``indptr`` (int64). Row r of the table, shape (n_rows, width * filters), holds what its word adds to a window of
+``width`` words, ``filters`` numbers for each place in it. A window may begin up to ``width - 1`` words before the text
+and ends as far after it; what lies outside adds nothing, and a text without words has one window of zeros. ``filters``
+is a multiple of 16, ``width`` at most 8. A table of int8 has one scale a filter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["MAX_WIDTH", "add_convolved", "backward", "features", "forward"]
+
+#: The widest window: sums of that many int8 fit in int16.
+MAX_WIDTH = 8
+_LANES = 16
+
+
+def add_convolved(
+    out: NDArray[np.float64],
+    rows: NDArray[np.int32],
+    indptr: NDArray[np.int64],
+    table: NDArray[Any],
+    scales: NDArray[np.float32] | None,
+    bias: NDArray[np.float32],
+    weights: NDArray[np.float32],
+) -> None:
+    """Add to ``out``, shape (n_texts, n_outputs), the products of :func:`features` with ``weights``.
+
+    ``weights`` is of shape (filters, n_outputs).
+    """
+    x = np.empty((len(out), len(bias)), dtype=np.float32)
+    features(rows, indptr, table, scales, bias, x)
+    if out.shape[1] == 1:
+        lanes = (x * weights[:, 0]).reshape(len(x), -1, _LANES).cumsum(axis=1, dtype=np.float32)[:, -1]
+        while lanes.shape[1] > 1:
+            half = lanes.shape[1] // 2
+            lanes = lanes[:, :half] + lanes[:, half:]
+        out += lanes
+        return
+    # One filter after the other, as the kernel adds them up.
+    sums = np.zeros(out.shape, dtype=np.float32)
+    for column, row in zip(x.T, weights, strict=True):
+        sums += column[:, None] * row
+    out += sums
+
+
+def features(
+    rows: NDArray[np.int32],
+    indptr: NDArray[np.int64],
+    table: NDArray[Any],
+    scales: NDArray[np.float32] | None,
+    bias: NDArray[np.float32],
+    out: NDArray[np.float32],
+) -> None:
+    """``out = max(0, bias + scales * largest window)``, float32 of shape (n_texts, filters)."""
+    for text, windows in enumerate(_all_windows(rows, indptr, table, len(bias))):
+        best = windows.max(axis=0).astype(np.float32)
+        out[text] = np.maximum(bias + (best if scales is None else scales * best), np.float32(0.0))
+
+
+def forward(
+    rows: NDArray[np.int32],
+    indptr: NDArray[np.int64],
+    table: NDArray[np.float32],
+    best: NDArray[np.float32],
+    at: NDArray[np.int32],
+) -> None:
+    """The largest window of each filter, and its number from 0 on, both of shape (n_texts, filters)."""
+    for text, windows in enumerate(_all_windows(rows, indptr, table, best.shape[1])):
+        best[text], at[text] = windows.max(axis=0), windows.argmax(axis=0)
+
+
+def backward(
+    gradient: NDArray[np.float32],
+    at: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    indptr: NDArray[np.int64],
+    out: NDArray[np.float32],
+) -> None:
+    """Add the gradient of the largest windows to that of the table, ``out``, which has the table's shape."""
+    filters = gradient.shape[1]
+    width = out.shape[1] // filters
+    for text in range(len(gradient)):
+        words = rows[indptr[text] : indptr[text + 1]]
+        for j in np.flatnonzero(gradient[text]).tolist():
+            first = int(at[text, j]) - (width - 1)
+            for o in range(max(0, -first), min(width, len(words) - first)):
+                out[words[first + o], o * filters + j] += gradient[text, j]
+
+
+def _all_windows(rows: NDArray[np.int32], indptr: NDArray[np.int64], table: NDArray[Any], filters: int) -> Any:
+    """The sums of every window of each text, shape (n_windows, filters)."""
+    width = table.shape[1] // filters
+    wide = table.astype(np.int16) if table.dtype == np.int8 else table
+    for start, stop in zip(indptr[:-1].tolist(), indptr[1:].tolist(), strict=True):
+        n = stop - start
+        n_windows = n + width - 1 if n else 1
+        padded = np.zeros((n_windows + width - 1, table.shape[1]), dtype=wide.dtype)
+        padded[width - 1 : width - 1 + n] = wide[rows[start:stop]]
+        sums = padded[:n_windows, :filters].copy()
+        for o in range(1, width):
+            sums += padded[o : o + n_windows, o * filters : (o + 1) * filters]
+        yield sums

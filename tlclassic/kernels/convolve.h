@@ -1,0 +1,161 @@
+/* Inner loops of a one-layer convolution over words whose filters are multiplied into the rows of the words: one lane
+ * per filter, so that the compiler can vectorise it and the result for a filter never depends on the vector width.
+ * Widened at load time where the processor has AVX2 (without fused multiply-add, so that both widths give the same
+ * bits).
+ */
+#ifndef TLCLASSIC_CONVOLVE_H
+#define TLCLASSIC_CONVOLVE_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__GNUC__)
+#define TLC_PREFETCH(p) __builtin_prefetch((p), 0, 2)
+#define TLC_RESTRICT __restrict__
+#else
+#define TLC_PREFETCH(p) ((void)0)
+#define TLC_RESTRICT
+#endif
+
+#if defined(__GNUC__) && defined(__x86_64__)
+#define TLC_X86
+#include <immintrin.h>
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) && \
+    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_UNDEFINED__)
+#define TLC_WIDE __attribute__((target_clones("avx2", "default")))
+#else
+#define TLC_WIDE
+#endif
+
+/* Filters come in multiples of this. */
+#define TLC_LANES 16
+
+static inline void tlc_prefetch(const void *row, int64_t n_bytes) {
+    for (int64_t at = 0; at < n_bytes; at += 64) TLC_PREFETCH((const char *)row + at);
+}
+
+/* The largest sum of a window, for each filter: window p is made of offset o of rows[p + o], o below width. */
+static void tlc_windows_portable(
+    int16_t *TLC_RESTRICT best, const int8_t *const *rows, int64_t n_windows, int64_t width, int64_t filters) {
+    for (int64_t j = 0; j < filters; j++) best[j] = INT16_MIN;
+    for (int64_t p = 0; p < n_windows; p++) {
+        for (int64_t j = 0; j < filters; j++) {
+            int16_t sum = rows[p][j];
+            for (int64_t o = 1; o < width; o++) sum = (int16_t)(sum + rows[p + o][o * filters + j]);
+            best[j] = sum > best[j] ? sum : best[j];
+        }
+    }
+}
+
+#ifdef TLC_X86
+/* Compilers keep neither sum nor maximum in a register by themselves: this is the loop that most of the time goes to. */
+#define TLC_AVX2 __attribute__((target("avx2")))
+
+TLC_AVX2 static inline __m256i tlc_widened(const int8_t *codes) {
+    return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)codes));
+}
+
+TLC_AVX2 static void tlc_windows_avx2(
+    int16_t *TLC_RESTRICT best, const int8_t *const *rows, int64_t n_windows, int64_t width, int64_t filters) {
+    for (int64_t j = 0; j < filters; j += TLC_LANES) {
+        __m256i most = _mm256_set1_epi16(INT16_MIN);
+        if (width == 3) {
+            const int8_t *a = rows[0], *b = rows[1];
+            for (int64_t p = 0; p < n_windows; p++) {
+                const int8_t *c = rows[p + 2];
+                __m256i sum = _mm256_add_epi16(tlc_widened(a + j), tlc_widened(b + filters + j));
+                most = _mm256_max_epi16(most, _mm256_add_epi16(sum, tlc_widened(c + 2 * filters + j)));
+                a = b, b = c;
+            }
+        } else {
+            for (int64_t p = 0; p < n_windows; p++) {
+                __m256i sum = tlc_widened(rows[p] + j);
+                for (int64_t o = 1; o < width; o++)
+                    sum = _mm256_add_epi16(sum, tlc_widened(rows[p + o] + o * filters + j));
+                most = _mm256_max_epi16(most, sum);
+            }
+        }
+        _mm256_storeu_si256((__m256i *)(best + j), most);
+    }
+}
+#endif
+
+static inline void tlc_windows_int8(
+    int16_t *best, const int8_t *const *rows, int64_t n_windows, int64_t width, int64_t filters) {
+#ifdef TLC_X86
+    if (__builtin_cpu_supports("avx2")) {
+        tlc_windows_avx2(best, rows, n_windows, width, filters);
+        return;
+    }
+#endif
+    tlc_windows_portable(best, rows, n_windows, width, filters);
+}
+
+/* The same in float32, and where the first of the largest begins. Sums run in the order of the offsets. */
+TLC_WIDE static void tlc_windows_float32(
+    float *TLC_RESTRICT best, int32_t *TLC_RESTRICT at, float *TLC_RESTRICT sum, const float *const *rows,
+    int64_t n_windows, int64_t width, int64_t filters) {
+    for (int64_t p = 0; p < n_windows; p++) {
+        memcpy(sum, rows[p], (size_t)filters * sizeof(float));
+        for (int64_t o = 1; o < width; o++) {
+            const float *TLC_RESTRICT row = rows[p + o] + o * filters;
+            for (int64_t j = 0; j < filters; j++) sum[j] += row[j];
+        }
+        if (p == 0) {
+            memcpy(best, sum, (size_t)filters * sizeof(float));
+            memset(at, 0, (size_t)filters * sizeof(int32_t));
+            continue;
+        }
+        for (int64_t j = 0; j < filters; j++) {
+            const int larger = sum[j] > best[j];
+            best[j] = larger ? sum[j] : best[j];
+            at[j] = larger ? (int32_t)p : at[j];
+        }
+    }
+}
+
+TLC_WIDE static void tlc_activate_int8(
+    float *TLC_RESTRICT out, const int16_t *TLC_RESTRICT best, const float *TLC_RESTRICT scales,
+    const float *TLC_RESTRICT bias, int64_t filters) {
+    for (int64_t j = 0; j < filters; j++) {
+        const float x = bias[j] + scales[j] * (float)best[j];
+        out[j] = x > 0.0f ? x : 0.0f;
+    }
+}
+
+TLC_WIDE static void tlc_activate_float32(
+    float *TLC_RESTRICT out, const float *TLC_RESTRICT best, const float *TLC_RESTRICT bias, int64_t filters) {
+    for (int64_t j = 0; j < filters; j++) {
+        const float x = bias[j] + best[j];
+        out[j] = x > 0.0f ? x : 0.0f;
+    }
+}
+
+/* out[k] += the inner product of x and the weights of output k, which lie at weights[j * n_outputs + k]. In float32 in
+ * the order of the filters where there are several outputs, so that a filter's weights are one row; for one output in
+ * TLC_LANES sums, which are added up in halves. */
+TLC_WIDE static void tlc_add_products(
+    double *TLC_RESTRICT out, float *TLC_RESTRICT sums, const float *TLC_RESTRICT x, const float *TLC_RESTRICT weights,
+    int64_t n_outputs, int64_t filters) {
+    if (n_outputs == 1) {
+        float lanes[TLC_LANES] = {0};
+        for (int64_t j = 0; j < filters; j += TLC_LANES)
+            for (int i = 0; i < TLC_LANES; i++) lanes[i] += x[j + i] * weights[j + i];
+        for (int n = TLC_LANES / 2; n; n /= 2)
+            for (int i = 0; i < n; i++) lanes[i] += lanes[i + n];
+        out[0] += (double)lanes[0];
+        return;
+    }
+    memset(sums, 0, (size_t)n_outputs * sizeof(float));
+    for (int64_t j = 0; j < filters; j++) {
+        const float *TLC_RESTRICT w = weights + j * n_outputs;
+        const float factor = x[j];
+        if (factor == 0.0f) continue;
+        for (int64_t k = 0; k < n_outputs; k++) sums[k] += factor * w[k];
+    }
+    for (int64_t k = 0; k < n_outputs; k++) out[k] += (double)sums[k];
+}
+
+#endif
