@@ -14,6 +14,7 @@ from tlclassic._version import __version__
 _LAZY: dict[str, str] = {
     "Cascade": "tlclassic.cascade",
     "CompiledClassifier": "tlclassic.runtime",
+    "ConvolutionClassifier": "tlclassic.heads",
     "EmbeddingVectorizer": "tlclassic.features",
     "EncoderClassifier": "tlclassic.heads.encoder_classifier",
     "NgramClassifier": "tlclassic.heads",
@@ -33,6 +34,7 @@ _LAZY: dict[str, str] = {
 __all__ = [
     "Cascade",
     "CompiledClassifier",
+    "ConvolutionClassifier",
     "EmbeddingVectorizer",
     "EncoderClassifier",
     "NgramClassifier",

@@ -26,7 +26,14 @@ from tlclassic.vectors import WordVectors
 if TYPE_CHECKING:
     from tlclassic.heads.ngram_classifier import NgramClassifier
 
-__all__ = ["from_state", "to_state"]
+__all__ = [
+    "decode_labels",
+    "decode_parameter",
+    "encode_labels",
+    "encode_parameter",
+    "from_state",
+    "to_state",
+]
 
 #: Blocks of word vectors, named as in the state of an EmbeddingVectorizer of its own.
 _VECTORS = "vectors/"
@@ -37,7 +44,9 @@ _SCALARS = (str, int, float, bool)
 def to_state(model: NgramClassifier, include_vectors: bool) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """See :meth:`NgramClassifier.to_state`."""
     metadata: dict[str, Any] = {
-        "params": {name: _encode(value) for name, value in model.get_params(deep=False).items() if name != "vectors"}
+        "params": {
+            name: encode_parameter(value) for name, value in model.get_params(deep=False).items() if name != "vectors"
+        }
     }
     arrays: dict[str, NDArray[Any]] = {}
     if model.__sklearn_is_fitted__():
@@ -45,7 +54,7 @@ def to_state(model: NgramClassifier, include_vectors: bool) -> tuple[dict[str, A
         arrays.update({f"ngrams/{name}": array for name, array in blocks.items()})
         arrays |= {"columns": model.columns_, "coef": model.coef_, "intercept": model.intercept_}
         metadata["fitted"] = {
-            "classes": _encode_labels(model.classes_),
+            "classes": encode_labels(model.classes_),
             "multilabel": bool(model.multilabel_),
             "ngrams": facts,
             "n_iter": int(model.n_iter_),
@@ -67,7 +76,7 @@ def from_state(
 ) -> NgramClassifier:
     """See :meth:`NgramClassifier.from_state`."""
     try:
-        model = cls(**{name: _decode(value) for name, value in metadata["params"].items()})
+        model = cls(**{name: decode_parameter(value) for name, value in metadata["params"].items()})
         check_parameters(model)
         fitted: dict[str, Any] = {}
         if "embedding" in metadata:
@@ -91,7 +100,7 @@ def from_state(
 
 def _decode_fitted(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> dict[str, Any]:
     return {
-        "classes_": _decode_labels(facts["classes"]),
+        "classes_": decode_labels(facts["classes"]),
         "multilabel_": bool(facts["multilabel"]),
         "vectorizer_": NgramVectorizer.from_state(facts["ngrams"], _below(arrays, "ngrams/")),
         "embedding_": None,
@@ -161,7 +170,7 @@ def _below(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, NDArray
 # -- labels and parameters -------------------------------------------------------------------------------------------
 
 
-def _encode_labels(labels: NDArray[Any]) -> dict[str, Any]:
+def encode_labels(labels: NDArray[Any]) -> dict[str, Any]:
     items = labels.tolist()
     if not all(isinstance(item, _SCALARS) for item in items):
         raise InvalidParameterError(
@@ -170,7 +179,7 @@ def _encode_labels(labels: NDArray[Any]) -> dict[str, Any]:
     return {"dtype": "object" if labels.dtype.kind not in "USbiuf" else labels.dtype.str, "items": items}
 
 
-def _decode_labels(facts: Mapping[str, Any]) -> NDArray[Any]:
+def decode_labels(facts: Mapping[str, Any]) -> NDArray[Any]:
     dtype = str(facts["dtype"])
     items = facts["items"]
     if not isinstance(items, list) or not all(isinstance(item, _SCALARS) for item in items):
@@ -178,18 +187,18 @@ def _decode_labels(facts: Mapping[str, Any]) -> NDArray[Any]:
     return np.array(items, dtype=dtype if dtype != "object" else object)
 
 
-def _encode(value: Any) -> Any:
+def encode_parameter(value: Any) -> Any:
     """JSON has no tuples and no dicts of other keys than strings."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, (tuple, list)):
-        return {"list" if isinstance(value, list) else "tuple": [_encode(item) for item in value]}
+        return {"list" if isinstance(value, list) else "tuple": [encode_parameter(item) for item in value]}
     if isinstance(value, Mapping):
-        return {"pairs": [[_encode(key), _encode(item)] for key, item in value.items()]}
+        return {"pairs": [[encode_parameter(key), encode_parameter(item)] for key, item in value.items()]}
     return value
 
 
-def _decode(value: Any) -> Any:
+def decode_parameter(value: Any) -> Any:
     if not isinstance(value, dict):
         return value
     if "pairs" in value:

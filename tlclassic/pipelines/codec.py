@@ -56,6 +56,7 @@ OWN_ESTIMATORS = {
     "EmbeddingVectorizer": "tlclassic.features",
     "CommonComponentRemoval": "tlclassic.features",
     "NgramVectorizer": "tlclassic.features",
+    "ConvolutionClassifier": "tlclassic.heads",
     "NgramClassifier": "tlclassic.heads",
 }
 #: The one whose state is made by a module of its own.

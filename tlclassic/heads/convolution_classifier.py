@@ -1,0 +1,340 @@
+"""``ConvolutionClassifier``: a classifier of texts over windows of words, which compiles into a table of words."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+from threadpoolctl import threadpool_limits
+
+from tlclassic._validate import check_choice, check_integer, check_number, check_texts
+from tlclassic.errors import ArtifactError, CorruptArtifactError, InvalidParameterError
+from tlclassic.features.convolution import TextConvolution
+from tlclassic.heads.convolution_training import Network, batches, descend
+from tlclassic.heads.ngram_state import decode_labels, decode_parameter, encode_labels, encode_parameter
+from tlclassic.heads.predicting import LogitClassifier
+from tlclassic.heads.solvers import row_weights
+from tlclassic.heads.targets import Targets, read_targets
+from tlclassic.kernels import load
+from tlclassic.text import Tokenizer
+from tlclassic.vectors import WordVectors, load_vectors
+from tlclassic.vectors.making import index_words
+
+__all__ = ["ConvolutionClassifier"]
+
+#: Texts seen in all that "auto" epochs aim at, and the fewest and most epochs.
+_AIM, _FEWEST, _MOST = 400_000, 4, 25
+#: Root mean square of the entries of word vectors when training begins.
+_SPREAD = 1.0 / 3.0
+Progress = Callable[[int, int], object]
+
+
+class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[misc]
+    """A convolution over the words of a text, the maximum over the text, and a linear layer (Kim 2014).
+
+    Unlike n-grams it knows that words are alike, from the word vectors that it starts from, and unlike a mean of word
+    vectors it reads words in their order. Compiled (:func:`tlclassic.compile`), embedding and filters are one table of
+    words, so that a text costs a few additions a word. Trained on labels, on their probabilities (soft labels) or on
+    several labels a text.
+
+    Parameters
+    ----------
+    filters : int, default 96
+        A multiple of 16.
+    width : int, default 3
+        Words of a window, from 1 to 8.
+    vectors : WordVectors, path-like or None, default "base-en"
+        Word vectors to start from, which are trained along. None: random ones of 64 dimensions. Their words are known
+        even where no training text has them.
+    min_count : int, default 2
+        A word of the training texts that the vectors lack is known if it occurs so often.
+    epochs : int or "auto", default "auto"
+        "auto": from 25 for small data to 4 for large.
+    batch_size : int, default 128
+    learning_rate : float, default 1e-3
+        Of Adam; it falls in a line.
+    dropout : float, default 0.3
+        Share of filters that a step leaves out.
+    word_dropout : float, default 0.2
+        Share of words that a step takes for unknown.
+    multilabel : bool, default False
+        ``y`` is a matrix with one column a label, with the probability of each label by itself.
+    random_state : int
+
+    Attributes
+    ----------
+    classes_ : array of shape (C,)
+    multilabel_ : bool
+    convolution_ : TextConvolution
+    coef_ : float64 array of shape (K, filters)
+        K is 1 for two classes, else C.
+    intercept_ : float64 array of shape (K,)
+    n_iter_ : int
+        Epochs.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+
+    Notes
+    -----
+    Kim 2014, Convolutional Neural Networks for Sentence Classification, https://aclanthology.org/D14-1181. One thread,
+    so that the result depends on the data and the seed alone.
+
+    Examples
+    --------
+    >>> from tlclassic import ConvolutionClassifier
+    >>> texts, labels = ["good film", "great plot", "bad film", "dull plot"] * 8, ["+", "+", "-", "-"] * 8
+    >>> model = ConvolutionClassifier(filters=16, batch_size=8).fit(texts, labels)
+    >>> model.predict(["great film", "dull"]).tolist()
+    ['+', '-']
+    """
+
+    def __init__(
+        self,
+        *,
+        filters: int = 96,
+        width: int = 3,
+        vectors: WordVectors | str | os.PathLike[str] | None = "base-en",
+        min_count: int = 2,
+        epochs: int | str = "auto",
+        batch_size: int = 128,
+        learning_rate: float = 1e-3,
+        dropout: float = 0.3,
+        word_dropout: float = 0.2,
+        multilabel: bool = False,
+        random_state: int = 0,
+    ) -> None:
+        self.filters = filters
+        self.width = width
+        self.vectors = vectors
+        self.min_count = min_count
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.dropout = dropout
+        self.word_dropout = word_dropout
+        self.multilabel = multilabel
+        self.random_state = random_state
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: NDArray[Any] | None = None,
+        classes: Sequence[Any] | NDArray[Any] | None = None,
+        *,
+        on_epoch: Progress | None = None,
+    ) -> Self:
+        """Fit on texts.
+
+        Parameters
+        ----------
+        X : list of str
+            Or a tuple, NumPy array or pandas Series of n strings.
+        y : array of shape (n,) or (n, C)
+            Labels; or a float matrix of probabilities whose rows sum to 1 (within 1e-3); or with ``multilabel`` a
+            matrix with entries in 0..1.
+        sample_weight : array of shape (n,), optional
+            Not negative.
+        classes : sequence, optional
+            Names of the columns of a matrix (default 0..C-1), or all labels that may occur.
+        on_epoch : callable, optional
+            Called after each epoch with how many are done and how many there are.
+
+        Raises
+        ------
+        InvalidParameterError
+            Names the text that is no string, the row of ``y`` that is no distribution, the parameter that is wrong.
+        """
+        self._check_parameters()
+        texts, targets, weights = self._read(X, y, sample_weight, classes)
+        random = np.random.default_rng(self.random_state)
+        tokenizer = Tokenizer(punctuation="keep")
+        words, counts, start = self._vocabulary(tokenizer, texts, random)
+        rows, indptr = _rows(tokenizer, texts, words)
+        network = Network.start(start, self.width, self.filters, targets.outputs.shape[1], random)
+        with threadpool_limits(1):
+            self._descend(network, (rows, indptr), targets, weights, random, on_epoch)
+            table = network.vectors @ network.filters
+        self.convolution_ = TextConvolution(tokenizer, words, table, network.bias, counts)
+        self.coef_ = np.ascontiguousarray(network.weights.T, dtype=np.float64)
+        self.intercept_ = network.intercept.astype(np.float64)
+        self.classes_, self.multilabel_ = targets.classes, targets.multilabel
+        return self
+
+    def _descend(
+        self,
+        network: Network,
+        tokens: tuple[NDArray[np.int32], NDArray[np.int64]],
+        targets: Targets,
+        weights: NDArray[np.float64],
+        random: np.random.Generator,
+        on_epoch: Progress | None,
+    ) -> None:
+        n = len(weights)
+        epochs = self._n_epochs(n)
+        P = targets.outputs.astype(np.float32)
+        scaled = (weights / (weights.mean() or 1.0)).astype(np.float32)
+        descent = descend(
+            network,
+            softmax=targets.loss == "softmax",
+            learning_rate=self.learning_rate,
+            n_steps=epochs * -(-n // self.batch_size),
+            dropout=self.dropout,
+            word_dropout=self.word_dropout,
+            random=random,
+        )
+        self.loss_curve_: list[float] = []
+        for epoch in range(epochs):
+            losses = [descent.step(batch) for batch in batches(*tokens, P, scaled, self.batch_size, random)]
+            self.loss_curve_.append(float(np.mean(losses)))
+            if on_epoch is not None:
+                on_epoch(epoch + 1, epochs)
+        self.n_iter_ = epochs
+
+    def _n_epochs(self, n: int) -> int:
+        return int(self.epochs) if self.epochs != "auto" else int(np.clip(_AIM // n, _FEWEST, _MOST))
+
+    def _vocabulary(
+        self, tokenizer: Tokenizer, texts: Sequence[str], random: np.random.Generator
+    ) -> tuple[list[str], NDArray[np.float64], NDArray[np.float32]]:
+        """The words, how often each is to be expected, and vectors to start from, one more for unknown words."""
+        counts = Counter(word for text in texts for word in tokenizer.tokenize(text))
+        vectors = load_vectors(self.vectors) if isinstance(self.vectors, (str, os.PathLike)) else self.vectors
+        known = {word for word, count in counts.items() if count >= self.min_count}
+        if vectors is None:
+            words = sorted(known, key=lambda word: (-counts[word], word))
+            start = random.normal(0.0, _SPREAD, (len(words) + 1, 64)).astype(np.float32)
+        else:
+            # Only what the tokeniser gives: of others no text has any.
+            theirs = {word for word in vectors.words if counts.get(word, 0) or tokenizer.tokenize(word) == [word]}
+            words = sorted(known | theirs, key=lambda word: (-counts.get(word, 0), word))
+            start = _start_from(vectors, words, random)
+        start[-1] = 0.0
+        # Half an occurrence for a word that was not seen: it is known for the texts to come.
+        expected = np.array([counts.get(word, 0) + 0.5 for word in words], dtype=np.float64)
+        return words, expected, start
+
+    def _read(
+        self, X: Any, y: Any, sample_weight: Any, classes: Any
+    ) -> tuple[Sequence[str], Targets, NDArray[np.float64]]:
+        texts = check_texts(X)
+        if not len(texts):
+            raise InvalidParameterError("X must hold at least one text to fit on; got none.")
+        if y is None:
+            raise InvalidParameterError("ConvolutionClassifier requires y to be passed, but the target y is None.")
+        targets = read_targets(y, classes=classes, multilabel=self.multilabel)
+        if len(targets.P) != len(texts):
+            raise InvalidParameterError(f"X and y must have as many rows; got {len(texts)} and {len(targets.P)}.")
+        if len(targets.classes) < (1 if targets.multilabel else 2):
+            raise InvalidParameterError(
+                f"y must hold at least two classes to tell apart; got one class, {targets.classes.tolist()}."
+            )
+        return texts, targets, row_weights(sample_weight, len(texts))
+
+    def _check_parameters(self) -> None:
+        check_integer("filters", self.filters, low=16)
+        if self.filters % 16:
+            raise InvalidParameterError(f"filters must be a multiple of 16; got {self.filters}.")
+        check_integer("width", self.width, low=1, high=load("convolve").MAX_WIDTH)
+        check_integer("min_count", self.min_count, low=1)
+        if self.epochs != "auto":
+            check_integer("epochs", self.epochs, low=1)
+        check_integer("batch_size", self.batch_size, low=1)
+        check_number("learning_rate", self.learning_rate, low=1e-12)
+        for name in ("dropout", "word_dropout"):
+            check_number(name, getattr(self, name), low=0.0, high=0.99)
+        check_choice("multilabel", self.multilabel, (True, False))
+        check_integer("random_state", self.random_state, low=0)
+
+    def _logits(self, X: Any) -> NDArray[np.float64]:
+        check_is_fitted(self)
+        return np.asarray(self.convolution_.transform(X).astype(np.float64) @ self.coef_.T + self.intercept_)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "classes_" in vars(self)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.one_d_array = True
+        tags.input_tags.two_d_array = False
+        tags.classifier_tags.multi_label = bool(self.multilabel)
+        return tags
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """``(metadata, arrays)``, JSON-serialisable facts and named arrays, for :meth:`from_state`; fitted or not.
+
+        What was trained needs no word vectors; of vectors that are no path nothing is kept.
+        """
+        params = self.get_params(deep=False)
+        if isinstance(params["vectors"], WordVectors):
+            params["vectors"] = params["vectors"].path
+        if params["vectors"] is not None:
+            params["vectors"] = os.fspath(params["vectors"])
+        metadata: dict[str, Any] = {"params": {name: encode_parameter(value) for name, value in params.items()}}
+        if not self.__sklearn_is_fitted__():
+            return metadata, {}
+        facts, arrays = self.convolution_.to_state()
+        metadata["fitted"] = {
+            "classes": encode_labels(self.classes_),
+            "multilabel": bool(self.multilabel_),
+            "convolution": facts,
+            "n_iter": int(self.n_iter_),
+            "loss_curve": self.loss_curve_,
+        }
+        return metadata, {**arrays, "coef": self.coef_, "intercept": self.intercept_}
+
+    @classmethod
+    def from_state(cls, metadata: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """The inverse of :meth:`to_state`.
+
+        Raises
+        ------
+        ArtifactError
+            When a part is missing or shapes do not match.
+        """
+        try:
+            model = cls(**{name: decode_parameter(value) for name, value in metadata["params"].items()})
+            model._check_parameters()
+            if "fitted" in metadata:
+                model._take(metadata["fitted"], arrays)
+        except ArtifactError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, InvalidParameterError) as error:
+            raise CorruptArtifactError(
+                f"the saved ConvolutionClassifier is incomplete or altered: {error!r}."
+            ) from error
+        return model
+
+    def _take(self, fitted: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        self.convolution_ = TextConvolution.from_state(fitted["convolution"], arrays)
+        self.classes_, self.multilabel_ = decode_labels(fitted["classes"]), bool(fitted["multilabel"])
+        self.coef_, self.intercept_ = (np.asarray(arrays[name], dtype=np.float64) for name in ("coef", "intercept"))
+        self.n_iter_, self.loss_curve_ = int(fitted["n_iter"]), [float(loss) for loss in fitted["loss_curve"]]
+        n_outputs = 1 if len(self.classes_) == 2 and not self.multilabel_ else len(self.classes_)
+        shapes = (n_outputs, self.convolution_.filters), (n_outputs,)
+        if (self.coef_.shape, self.intercept_.shape) != shapes:
+            raise CorruptArtifactError("the saved ConvolutionClassifier's coefficients do not fit its classes.")
+
+
+def _rows(tokenizer: Tokenizer, texts: Sequence[str], words: list[str]) -> tuple[Any, NDArray[np.int64]]:
+    """The words of all texts as rows, those that are not known as the one past the last."""
+    found = tokenizer.lookup(texts, index_words(words))
+    return np.where(found.rows < 0, len(words), found.rows).astype(np.int32), found.indptr
+
+
+def _start_from(vectors: WordVectors, words: list[str], random: np.random.Generator) -> NDArray[np.float32]:
+    """The words' vectors, scaled alike; random ones for words that have none. One more row for unknown words."""
+    rows = vectors.index.find_many(words)
+    known = np.flatnonzero(rows >= 0)
+    table = random.normal(0.0, 0.3 * _SPREAD, (len(words) + 1, vectors.dim)).astype(np.float32)
+    found = np.asarray(vectors.take(rows[known]), dtype=np.float32)
+    spread = float(np.sqrt((found.astype(np.float64) ** 2).mean())) if found.size else 0.0
+    table[known] = found * np.float32(_SPREAD / spread if spread else 1.0)
+    return table
