@@ -12,9 +12,9 @@ from tlclassic._validate import check_choice, check_integer, check_number
 from tlclassic.distillation.augmentation import METHODS
 from tlclassic.distillation.known_answers import KnownAnswers
 from tlclassic.distillation.material import ask, gather, make_texts
-from tlclassic.distillation.recipes import EFFORTS, OBJECTIVES, Effort, Recipe, first_recipes
+from tlclassic.distillation.recipes import EFFORTS, OBJECTIVES, Convolution, Effort, Recipe, first_recipes
 from tlclassic.distillation.result import Distilled
-from tlclassic.distillation.searching import Search
+from tlclassic.distillation.searching import Search, Trial
 from tlclassic.distillation.soft_label_files import SoftLabels
 from tlclassic.distillation.students import Maker
 from tlclassic.distillation.teachers import ProbabilityTeacher, open_teacher
@@ -25,7 +25,7 @@ from tlclassic.vectors import WordVectors, load_vectors
 
 __all__ = ["STUDENTS", "distill"]
 
-STUDENTS = ("ngrams", "ngrams+vectors")
+STUDENTS = ("auto", "ngrams", "ngrams+vectors", "convolution")
 #: Buckets of the n-grams, as a power of two; a small file has fewer.
 BITS, SMALL_BITS, SMALL = 21, 18, 1 << 20
 #: What may be fixed instead of searched.
@@ -39,7 +39,7 @@ def distill(
     *,
     labelled: tuple[Sequence[str], Any] | None = None,
     dev: tuple[Sequence[str], Any] | None = None,
-    student: str = "ngrams",
+    student: str = "auto",
     effort: str = "medium",
     objective: str = "cross_entropy",
     max_size: int | str | None = None,
@@ -71,8 +71,10 @@ def distill(
     dev : (texts, labels), optional
         To choose by, never trained on. By default a tenth of the labelled texts; without any, of the others, judged by
         the teacher's own answers.
-    student : {"ngrams", "ngrams+vectors"}
-        Hashed n-grams of words and letters; and word vectors beside them, in the same artefact.
+    student : {"auto", "ngrams", "ngrams+vectors", "convolution"}
+        Hashed n-grams of words and letters; word vectors beside them, in the same artefact; or a convolution over
+        windows of words (:class:`tlclassic.ConvolutionClassifier`). "auto": n-grams and, unless the effort is small,
+        convolutions, whichever dev says.
     effort : {"small", "medium", "large"}
         How many texts are used and how many recipes are compared; see docs/distillation.md.
     objective : {"cross_entropy", "logits", "auto"}
@@ -87,7 +89,8 @@ def distill(
         How texts are made where there are few: names of ``tlclassic.distillation.METHODS``; an empty one for none.
         By default all but those that need word vectors.
     vectors : WordVectors or path, optional
-        For ``"ngrams+vectors"`` and the augmentation ``"replace_neighbours"``; by default the packaged ``base-en``.
+        For ``"ngrams+vectors"``, convolutions and the augmentation ``"replace_neighbours"``; by default the packaged
+        ``base-en``.
     fixed : mapping of str to float, optional
         Parts of the recipe that are not searched: C, temperature, hard_weight, transfer_weight, made_weight,
         confidence, prior.
@@ -142,23 +145,23 @@ def distill(
     material = gather(asked, texts, labelled, dev, spent.transfer, random_state)
     made = make_texts(material, spent.least, augmentation, lexicon, random_state)
     pool, teacher_dev = ask(asked, material, made, cache, report)
+    n_threads = threads or available_cpus()
     search = Search(
         pool,
         metric,
-        lexicon if "vectors" in student else None,
-        threads=threads or available_cpus(),
+        lexicon,
+        threads=n_threads,
         random_state=random_state,
         on_trial=lambda trial: report("choosing on dev", len(search.trials), None),
+        on_epoch=lambda done, total: report("fitting a convolution", done, total),
     )
     own = OBJECTIVES[0] if objective == "auto" else objective
     first = first_recipes(
         effort, multilabel=asked.multilabel, vectors="vectors" in student, bits=_bits(limit), objective=own
     )
-    best = search.run(_with_fixed(first, fixed), spent, keep=tuple(fixed or ()))
+    best = _search(search, _with_fixed(first, fixed), spent, student, tuple(fixed or ()))
     report("fitting", 0, 1)
-    maker = Maker(
-        pool, metric, lexicon if "vectors" in student else None, threads or available_cpus(), random_state, dtype
-    )
+    maker = Maker(pool, metric, lexicon, n_threads, random_state, dtype)
     fitted = maker.fit(best)
     facts = {
         "made_by": "tlclassic.distill",
@@ -210,12 +213,26 @@ def _check(
         check_number(name, value, low=0.0)
 
 
+def _search(search: Search, first: list[Recipe], spent: Effort, student: str, keep: tuple[str, ...]) -> Trial:
+    """The best trial of the students that are asked for."""
+    if student == "convolution":
+        spent = spent if spent.convolutions else replace(spent, convolutions=(Convolution(),))
+        # The objective is found on n-grams, which are fitted in no time, and the strength does not matter.
+        chosen = search.on_sample(first[:1], spent, keep=(*keep, "C"))
+        return search.run_convolutions(chosen.recipe, spent)
+    best = search.run(first, spent, keep=keep)
+    if student != "auto" or not spent.convolutions or best.recipe.objective == "logits":
+        return best
+    return search.best_of([best, search.run_convolutions(best.recipe, spent)])
+
+
 def _opened(teacher: Any) -> ProbabilityTeacher | KnownAnswers:
     return teacher if isinstance(teacher, (ProbabilityTeacher, KnownAnswers)) else open_teacher(teacher)
 
 
 def _vectors(vectors: Any, student: str, augmentation: Sequence[str] | None) -> WordVectors | None:
-    if "vectors" not in student and "replace_neighbours" not in (augmentation or ()):
+    wanted = student != "ngrams" or "replace_neighbours" in (augmentation or ())
+    if not wanted or (student == "auto" and vectors is None):
         return None
     if vectors is None:
         return load_vectors("base-en")

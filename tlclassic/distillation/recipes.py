@@ -7,11 +7,22 @@ from typing import Any
 
 from tlclassic.tuning.space import Configuration
 
-__all__ = ["EFFORTS", "OBJECTIVES", "Effort", "Recipe", "first_recipes"]
+__all__ = ["EFFORTS", "OBJECTIVES", "Convolution", "Effort", "Recipe", "first_recipes"]
 
 OBJECTIVES = ("cross_entropy", "logits")
 #: Of word vectors beside n-grams: a little, and up to where the n-grams stand beside them.
 VECTORS_WEIGHTS = (0.5, 2.0, 4.0)
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """Parameters of :class:`tlclassic.ConvolutionClassifier`, in place of n-grams."""
+
+    filters: int = 96
+    width: int = 3
+    dropout: float = 0.3
+    word_dropout: float = 0.2
+    epochs: int | str = "auto"
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,8 @@ class Recipe:
         label are moved, from 0 (as they are) to 1.
     objective : {"cross_entropy", "logits"}
         What is minimised: the cross-entropy to the targets, or the squared distance from their logits.
+    convolution : Convolution, optional
+        The student is one; ``features`` and ``C`` do not matter then.
     """
 
     features: Configuration
@@ -51,10 +64,14 @@ class Recipe:
     confidence: float = 0.0
     prior: float = 0.0
     objective: str = "cross_entropy"
+    convolution: Convolution | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable, in one level."""
-        own = {name: value for name, value in vars(self).items() if name != "features"}
+        own = {name: value for name, value in vars(self).items() if name not in ("features", "convolution")}
+        if self.convolution is not None:
+            own.pop("C")
+            return {**vars(self.convolution), **own}
         features = self.features.as_dict()
         features.pop("label_smoothing")
         return {**features, **own}
@@ -80,6 +97,8 @@ class Effort:
         How many recipes are compared on all texts.
     stages : tuple of dict
         One stage after the other, each parameter's values are tried on the best recipe so far.
+    convolutions : tuple of Convolution
+        Tried after the n-grams with the objective that was best for them; none at the smallest effort.
     """
 
     transfer: int
@@ -87,6 +106,7 @@ class Effort:
     rows: int
     finalists: int
     stages: tuple[dict[str, tuple[Any, ...]], ...] = field(default=())
+    convolutions: tuple[Convolution, ...] = ()
 
 
 _STRENGTHS = {"C": (0.3, 3.0, 10.0)}
@@ -98,7 +118,9 @@ _OBJECTIVE = (
 
 EFFORTS: dict[str, Effort] = {
     "small": Effort(20_000, 5_000, 20_000, 1, (_STRENGTHS, {"hard_weight": (0.0, 0.5)})),
-    "medium": Effort(200_000, 30_000, 60_000, 2, (_STRENGTHS, *_OBJECTIVE)),
+    "medium": Effort(
+        200_000, 30_000, 60_000, 2, (_STRENGTHS, *_OBJECTIVE), (Convolution(), Convolution(filters=128, dropout=0.5))
+    ),
     "large": Effort(
         1_000_000,
         100_000,
@@ -111,6 +133,13 @@ EFFORTS: dict[str, Effort] = {
             {"confidence": (0.0, 1.0)},
             {"prior": (0.0, 0.5, 1.0)},
             {"C": (0.1, 0.3, 1.0, 3.0, 10.0)},
+        ),
+        (
+            Convolution(),
+            Convolution(filters=128, dropout=0.5),
+            Convolution(filters=160, dropout=0.5, word_dropout=0.3),
+            Convolution(width=2),
+            Convolution(width=4),
         ),
     ),
 }

@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from tlclassic.distillation.objective import confidence_weights, correct_prior, mix, targets
 from tlclassic.distillation.recipes import Effort, Recipe
+from tlclassic.heads import ConvolutionClassifier
 from tlclassic.heads.fitting import fit_targets, probabilities
 from tlclassic.heads.logit_matching import fit_to_logits
 from tlclassic.heads.solvers import Solution
@@ -33,6 +34,7 @@ __all__ = [
     "Pool",
     "Search",
     "Trial",
+    "make_convolution",
     "solving",
 ]
 
@@ -159,6 +161,8 @@ class Trial:
     seconds : float
     proba : float64 array (m, K)
         Of the dev texts.
+    model : ConvolutionClassifier, optional
+        That was fitted for it.
     """
 
     recipe: Recipe
@@ -167,6 +171,7 @@ class Trial:
     log_loss: float
     seconds: float
     proba: Float = field(repr=False)
+    model: Any = field(default=None, repr=False)
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-serialisable."""
@@ -190,6 +195,8 @@ class Search:
     threads, random_state : int
     on_trial : callable, optional
         Called with each :class:`Trial`.
+    on_epoch : callable, optional
+        Called with how many passes over the texts are done and how many there are, where one trial has several.
 
     Attributes
     ----------
@@ -206,20 +213,19 @@ class Search:
         threads: int,
         random_state: int,
         on_trial: Callable[[Trial], object] | None = None,
+        on_epoch: Callable[[int, int], object] | None = None,
     ) -> None:
         self.pool, self.metric, self.threads, self.random_state = pool, metric, threads, random_state
-        self._on_trial = on_trial
+        self.vectors = vectors
+        self._on_trial, self._on_epoch = on_trial, on_epoch
         self._cache = FeatureCache([*pool.texts, *pool.dev_texts], vectors)
         self._dev_rows = np.arange(len(pool.texts), len(pool.texts) + len(pool.dev_texts))
         self.trials: list[Trial] = []
 
     def run(self, first: list[Recipe], effort: Effort, *, keep: Sequence[str] = ()) -> Trial:
         """The best trial on all texts; the parts of recipes that ``keep`` names stay as they are."""
+        best = self.on_sample(first, effort, keep=keep)
         rows = self.pool.sample(effort.rows, self.random_state)
-        best = self.best_of([self.at(recipe, rows) for recipe in first])
-        for stage in effort.stages:
-            changes = {name: values for name, values in stage.items() if name not in keep}
-            best = self.best_of([best, *(self.at(recipe, rows) for recipe in _changed(best.recipe, changes))])
         if len(rows) == len(self.pool.texts):
             return best
         left, every = list(self.trials), np.arange(len(self.pool.texts))
@@ -234,6 +240,23 @@ class Search:
             finals.append(self.at(fewer, every))
         return self.best_of(finals)
 
+    def on_sample(self, first: list[Recipe], effort: Effort, *, keep: Sequence[str] = ()) -> Trial:
+        """The best trial on a part of the texts."""
+        rows = self.pool.sample(effort.rows, self.random_state)
+        best = self.best_of([self.at(recipe, rows) for recipe in first])
+        for stage in effort.stages:
+            changes = {name: values for name, values in stage.items() if name not in keep}
+            best = self.best_of([best, *(self.at(recipe, rows) for recipe in _changed(best.recipe, changes))])
+        return best
+
+    def run_convolutions(self, like: Recipe, effort: Effort) -> Trial:
+        """The best trial of a convolution on all texts, with the objective of ``like``."""
+        every = np.arange(len(self.pool.texts))
+        recipes = [
+            replace(like, objective="cross_entropy", convolution=convolution) for convolution in effort.convolutions
+        ]
+        return self.best_of([self.at(recipe, every) for recipe in recipes])
+
     def best_of(self, trials: list[Trial]) -> Trial:
         """The one with the least log loss among those whose score is as good as the best, for all that dev can tell."""
         most = max(trial.score for trial in trials)
@@ -247,14 +270,26 @@ class Search:
             if trial.recipe == recipe and trial.n_rows == len(rows):
                 return trial
         began = time.perf_counter()
-        proba = self._proba(recipe, rows)
+        model, proba = None, None
+        if recipe.convolution is not None:
+            model = self._convolution(recipe, rows)
+            proba = model.predict_proba(self.pool.dev_texts)
+            proba = proba if self.pool.multilabel or proba.shape[1] > 2 else proba[:, 1:]
+        else:
+            proba = self._proba(recipe, rows)
         wanted, loss = self.pool.judging(proba)
         score = score_proba(wanted, proba, self.metric, loss, self.pool.multilabel)
-        trial = Trial(recipe, len(rows), score, calibrated(wanted, proba, loss), time.perf_counter() - began, proba)
+        trial = Trial(recipe, len(rows), score, calibrated(wanted, proba, loss), time.perf_counter() - began, proba, model)
         self.trials.append(trial)
         if self._on_trial is not None:
             self._on_trial(trial)
         return trial
+
+    def _convolution(self, recipe: Recipe, rows: Rows) -> ConvolutionClassifier:
+        P, weights = self.pool.objective(recipe, rows)
+        model = make_convolution(recipe, self.pool, self.vectors, self.random_state)
+        texts = [self.pool.texts[row] for row in rows.tolist()]
+        return model.fit(texts, P, sample_weight=weights, classes=self.pool.classes, on_epoch=self._on_epoch)
 
     def _proba(self, recipe: Recipe, rows: Rows) -> Float:
         features = self._cache.get(recipe.features, rows, self._dev_rows)
@@ -285,6 +320,18 @@ class Search:
                 tol=TOLERANCE,
                 max_iter=MAX_ITER,
             )
+
+
+def make_convolution(
+    recipe: Recipe, pool: Pool, vectors: WordVectors | None, random_state: int
+) -> ConvolutionClassifier:
+    """The classifier of a recipe that has a convolution."""
+    return ConvolutionClassifier(
+        **vars(recipe.convolution),
+        vectors="base-en" if vectors is None else vectors,
+        multilabel=pool.multilabel,
+        random_state=random_state,
+    )
 
 
 def calibrated(wanted: Float, proba: Float, loss: str) -> float:

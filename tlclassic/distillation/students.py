@@ -19,10 +19,11 @@ from tlclassic.distillation.searching import (
     TOLERANCE,
     Pool,
     Trial,
+    make_convolution,
     solving,
 )
 from tlclassic.folding import compile
-from tlclassic.heads import NgramClassifier, ThresholdClassifier
+from tlclassic.heads import ConvolutionClassifier, NgramClassifier, ThresholdClassifier
 from tlclassic.heads.logit_matching import fit_texts_to_logits
 from tlclassic.tuning.featurising import POOLING
 from tlclassic.tuning.scoring import log_loss, score_proba, thresholds_for
@@ -56,11 +57,15 @@ class Maker:
 
     def fit(self, trial: Trial) -> Any:
         """The student of a trial's recipe, on all texts."""
+        if trial.model is not None:
+            return self._with_thresholds(trial.model, trial.proba)
         P, weights = self.pool.objective(trial.recipe, np.arange(len(self.pool.texts)))
         return self._with_thresholds(self._linear(trial.recipe, self.pool.texts, P, weights), trial.proba)
 
     def undistilled(self, trial: Trial) -> Any | None:
-        """The same student from the labelled texts and their labels alone, its strength chosen on dev as well.
+        """The same student from the labelled texts and their labels alone.
+
+        Its strength, or how many epochs it is trained for, is chosen on dev as well.
 
         None where there are no labels.
         """
@@ -69,14 +74,20 @@ class Maker:
             return None
         own = replace(trial.recipe, objective="cross_entropy")  # labels have no logits
         texts, weights = [self.pool.texts[i] for i in labelled], np.ones(len(labelled))
-        recipes = [replace(own, C=own.C * factor) for factor in STRENGTHS]
-        fits = [self._linear(recipe, texts, self.pool.hard, weights) for recipe in recipes]
+        fits: list[Any]
+        if own.convolution is not None:
+            recipes = [replace(own, convolution=replace(own.convolution, epochs=epochs)) for epochs in ("auto", 4)]
+            models = [make_convolution(recipe, self.pool, self.vectors, self.random_state) for recipe in recipes]
+            fits = [model.fit(texts, self.pool.hard, classes=self.pool.classes) for model in models]
+        else:
+            recipes = [replace(own, C=own.C * factor) for factor in STRENGTHS]
+            fits = [self._linear(recipe, texts, self.pool.hard, weights) for recipe in recipes]
         probas = [self._dev_proba(model) for model in fits]
         keys = [self._key(proba) for proba in probas]
         best = max(range(len(fits)), key=lambda number: keys[number])
         return self._with_thresholds(fits[best], probas[best])
 
-    def _dev_proba(self, model: NgramClassifier) -> NDArray[np.float64]:
+    def _dev_proba(self, model: NgramClassifier | ConvolutionClassifier) -> NDArray[np.float64]:
         """Of the model's outputs: (m, K), K = 1 for two classes."""
         proba = model.predict_proba(self.pool.dev_texts)
         return np.asarray(proba if self.pool.multilabel or proba.shape[1] > 2 else proba[:, 1:])
@@ -98,7 +109,7 @@ class Maker:
                 model.fit(texts, P, sample_weight=weights, classes=self.pool.classes)
         return model
 
-    def _with_thresholds(self, model: NgramClassifier, dev_proba: NDArray[np.float64]) -> Any:
+    def _with_thresholds(self, model: NgramClassifier | ConvolutionClassifier, dev_proba: NDArray[np.float64]) -> Any:
         if not self.pool.multilabel:
             return model
         head = ThresholdClassifier(model, random_state=self.random_state)
