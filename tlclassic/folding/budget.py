@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlclassic.folding.encode import RANK_BLOCK
-from tlclassic.folding.tables import NgramTable, Table
+from tlclassic.folding.tables import ConvolutionTable, NgramTable, Table
 from tlclassic.kernels._parse_plain import slot_count
 
 __all__ = ["Ranking", "keep", "rank", "share_that_fits"]
@@ -43,7 +43,10 @@ class Ranking:
             idf = 4 * n_rows if self.table.idf is not None else 0
             return min(buckets * n_outputs * item, sparse) + idf
         assert self.lengths is not None  # a ranking of words has them
-        per_row = sum(n_outputs * item + (0 if block.weights is None else 4) for block in self.table.blocks)
+        if isinstance(self.table, ConvolutionTable):
+            per_row = int(self.table.table.shape[1]) * (1 if dtype == "int8" else 4)
+        else:
+            per_row = sum(n_outputs * item + (0 if block.weights is None else 4) for block in self.table.blocks)
         return n_rows * (per_row + 8) + 8 * slot_count(n_rows) + int(self.lengths[n_rows])
 
 
@@ -51,17 +54,28 @@ def rank(table: Table) -> Ranking:
     """Rows by how much their absence would be noticed.
 
     An n-gram by the length of its row: a regularised weight is small where there was little to learn it from. A word by
-    that times the root of its frequency, as the vectors' words were not chosen by the training texts.
+    that times the root of its frequency, as the vectors' words were not chosen by the training texts. A word of a
+    convolution by how far its row is from that of unknown words, which takes its place.
     """
     if isinstance(table, NgramTable):
         norms = np.sqrt((table.weights**2).sum(axis=1))
         return Ranking(table, np.argsort(-norms, kind="stable"))
-    norms = np.sqrt(sum((block.table**2).sum(axis=1) for block in table.blocks))
-    # A word without weight still counts in the denominator.
-    norms = norms + (norms.mean() if len(norms) else 0.0)
+    if isinstance(table, ConvolutionTable):
+        norms = _distances(table)
+    else:
+        norms = np.sqrt(sum((block.table**2).sum(axis=1) for block in table.blocks))
+        # A word without weight still counts in the denominator.
+        norms = norms + (norms.mean() if len(norms) else 0.0)
     order = np.argsort(-norms * np.sqrt(table.frequency), kind="stable")
     lengths = np.array([len(word.encode("utf-8")) for word in table.words], dtype=np.int64)
     return Ranking(table, order, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[order])]))
+
+
+def _distances(table: ConvolutionTable) -> NDArray[np.float64]:
+    """Of each word's row to that of unknown words, a filter counted by the length of its row of weights."""
+    importance = np.sqrt((table.weights**2).sum(axis=1)).astype(np.float32)
+    differences = (table.table[:-1] - table.table[-1]) * np.tile(importance, table.width)
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", differences, differences)), dtype=np.float64)
 
 
 def share_that_fits(rankings: Sequence[Ranking], n_outputs: int, dtype: str, n_bytes: int) -> float | None:

@@ -25,7 +25,7 @@ from tlclassic.folding.probes import probe_texts
 from tlclassic.folding.quantize import DTYPES
 from tlclassic.folding.sizes import parse_size
 from tlclassic.folding.sources import fold_features
-from tlclassic.folding.tables import NgramTable, Table
+from tlclassic.folding.tables import ConvolutionTable, NgramTable, Table
 from tlclassic.runtime import CompiledClassifier
 
 __all__ = ["compile"]
@@ -85,11 +85,11 @@ def compile(
 
     Parameters
     ----------
-    fitted : NgramClassifier or sklearn.pipeline.Pipeline
+    fitted : NgramClassifier, ConvolutionClassifier or sklearn.pipeline.Pipeline
         From texts to classes; fitted. docs/compile.md lists the steps that fold.
     dtype : {"float32", "float16", "int8"}, optional
-        Of the weights; int8 with one scale a class. By default float32 or, with ``max_size``, the first of the three
-        that fits.
+        Of the weights; int8 with one scale a class, or a filter of a convolution, whose table stays float32 for
+        float16. By default float32 or, with ``max_size``, the first of the three that fits.
     max_size : int or str, optional
         Of the saved file, such as ``"2MB"``, ``"500kB"``, ``"1.5MiB"`` or a number of bytes. Rows of small weight are
         left out as needed.
@@ -111,7 +111,7 @@ def compile(
     CompiledClassifier
         ``metadata["report"]`` has a list ``steps``: of the source and each step its ``bytes``, ``rows``,
         ``max_logit_error``, ``agreement``, ``accuracy`` and ``macro_f1``, as far as they are known; and ``notes`` where
-        n-grams are scored at a lower speed.
+        n-grams are scored at a lower speed, or a type of weights was not used.
 
     Raises
     ------
@@ -264,10 +264,17 @@ class _Work:
         if pruned or dtype != "float32":
             self.note(f"{dtype}, pruned" if pruned else dtype, dtype, compiled)
         report: dict[str, Any] = {"steps": self.steps, "n_texts": 0 if self.dev is None else len(self.dev.texts)}
-        if slow := [table for table in self.folded.tables if isinstance(table, NgramTable) and table.needs_counts]:
-            report["notes"] = [_price(table) for table in slow]
+        if notes := _notes(self.folded.tables, dtype):
+            report["notes"] = notes
         compiled.metadata.update({**self.metadata, "report": report})
         return compiled
+
+
+def _notes(tables: Sequence[Table], dtype: str) -> list[str]:
+    notes = [_price(table) for table in tables if isinstance(table, NgramTable) and table.needs_counts]
+    if dtype == "float16" and any(isinstance(table, ConvolutionTable) for table in tables):
+        notes.append("the table of a convolution stays float32 for float16: choose int8 for a smaller one.")
+    return notes
 
 
 def _price(table: NgramTable) -> str:

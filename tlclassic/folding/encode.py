@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tlclassic.errors import InvalidParameterError
 from tlclassic.folding.linear import Linear
-from tlclassic.folding.quantize import encode
-from tlclassic.folding.tables import NgramTable, Table, VectorsTable, WordBlock
+from tlclassic.folding.quantize import encode, encode_signed
+from tlclassic.folding.tables import ConvolutionTable, NgramTable, Table, VectorsTable, WordBlock
 from tlclassic.kernels import load as load_kernel
 from tlclassic.vectors.words import pack_words
 
@@ -35,8 +35,9 @@ def encode_tables(
     linear : Linear
         For classes, link and thresholds.
     bias : float64 array of shape (n_outputs,)
-    tables : sequence of NgramTable and VectorsTable
+    tables : sequence of NgramTable, VectorsTable and ConvolutionTable
     dtype : {"float32", "float16", "int8"}
+        That of a convolution's table is float32 for "float16".
     """
     arrays: Arrays = {"bias": np.asarray(bias, dtype=np.float64)}
     if linear.thresholds is not None:
@@ -45,8 +46,10 @@ def encode_tables(
     for number, table in enumerate(tables):
         if isinstance(table, NgramTable):
             family, blocks = _ngrams(table, dtype)
-        else:
+        elif isinstance(table, VectorsTable):
             family, blocks = _vectors(table, dtype)
+        else:
+            family, blocks = _convolution(table, dtype)
         families.append(family)
         arrays.update({f"{number}/{name}": block for name, block in blocks.items()})
     classes, classes_dtype = _classes(linear.classes)
@@ -117,12 +120,7 @@ def _bitmap(buckets: NDArray[np.int64], size: int) -> tuple[NDArray[np.uint64], 
 
 
 def _vectors(table: VectorsTable, dtype: str) -> tuple[dict[str, Any], Arrays]:
-    blob, offsets = pack_words(table.words)
-    collector = load_kernel("parse").WordCollector()
-    collector.add(blob, offsets)
-    words, offsets, slots = collector.finish()
-    arrays: Arrays = {"slots": slots, "words": words, "offsets": offsets}
-    blocks = []
+    arrays, blocks = _word_index(table.words), []
     for number, block in enumerate(table.blocks):
         described, encoded = _block(block, dtype, table.frequency)
         blocks.append(described)
@@ -136,6 +134,36 @@ def _vectors(table: VectorsTable, dtype: str) -> tuple[dict[str, Any], Arrays]:
         "rows": len(table.words),
     }
     return family, arrays
+
+
+def _convolution(table: ConvolutionTable, dtype: str) -> tuple[dict[str, Any], Arrays]:
+    arrays = _word_index(table.words)
+    filters = len(table.bias)
+    values: NDArray[Any] = np.asarray(table.table, dtype=np.float32)
+    if dtype == "int8":
+        # Unknown words are as frequent as the most frequent word: a text of another year is full of them.
+        frequency = np.append(table.frequency, table.frequency.max(initial=0.0) or 1.0)
+        values, arrays["scales"] = encode_signed(values.reshape(-1, filters), frequency.repeat(table.width))
+    arrays["table"] = np.ascontiguousarray(values).ravel()
+    arrays["bias"] = np.ascontiguousarray(table.bias, dtype=np.float32)
+    arrays["weights"] = encode(table.weights, "float32")[0].ravel()
+    family = {
+        "type": "convolution",
+        "tokenizer": table.tokenizer.to_dict(),
+        "width": table.width,
+        "filters": filters,
+        "dtype": "int8" if dtype == "int8" else "float32",
+        "rows": len(table.words),
+    }
+    return family, arrays
+
+
+def _word_index(words: Sequence[str]) -> Arrays:
+    blob, offsets = pack_words(words)
+    collector = load_kernel("parse").WordCollector()
+    collector.add(blob, offsets)
+    packed, offsets, slots = collector.finish()
+    return {"slots": slots, "words": packed, "offsets": offsets}
 
 
 def _block(block: WordBlock, dtype: str, frequency: NDArray[np.float64]) -> tuple[dict[str, Any], Arrays]:

@@ -18,6 +18,7 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 
 from tlclassic.features import EmbeddingVectorizer
 from tlclassic.features.components import removal_strengths
+from tlclassic.features.convolution import TextConvolution
 from tlclassic.folding.linear import Linear
 from tlclassic.folding.steps import members, steps_of
 
@@ -60,6 +61,8 @@ def exact_transform(step: Any, X: Any) -> Any:
         return sp.hstack(parts, format="csr") if any(map(sp.issparse, parts)) else np.hstack(parts)
     if isinstance(step, EmbeddingVectorizer):
         return _pooled(step, X)
+    if isinstance(step, TextConvolution):
+        return step.exact(X)
     return _widened(step).transform(X).astype(np.float64)
 
 

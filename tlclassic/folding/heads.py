@@ -31,7 +31,7 @@ CERTAIN = 40.0
 _HEADS = (
     "What compiles: LogisticRegression, LinearSVC, RidgeClassifier, SGDClassifier, Perceptron, "
     "LinearDiscriminantAnalysis, OneVsRestClassifier of those, CalibratedClassifierCV, ThresholdClassifier, "
-    "NgramClassifier, SoftLabelLogisticRegression"
+    "NgramClassifier, ConvolutionClassifier, SoftLabelLogisticRegression"
 )
 
 
@@ -162,8 +162,18 @@ def _ngrams(model: Any, place: str) -> Linear:
     parts = [Part(coef, (("vectorizer", model.vectorizer_),), None if columns is None else np.asarray(columns))]
     if getattr(model, "embedding_", None) is not None:
         parts.append(Part(np.asarray(model.embedding_coef_, dtype=np.float64), (("embedding", model.embedding_),)))
+    return _of_parts(model, parts)
+
+
+def _convolution(model: Any, place: str) -> Linear:
+    coef = np.atleast_2d(np.asarray(model.coef_, dtype=np.float64))
+    return _of_parts(model, [Part(coef, (("convolution", model.convolution_),))])
+
+
+def _of_parts(model: Any, parts: list[Part]) -> Linear:
+    """One of our own classifiers, which read texts themselves."""
     multilabel = bool(model.multilabel_)
-    link = "sigmoid" if multilabel or len(coef) == 1 else "softmax"
+    link = "sigmoid" if multilabel or len(parts[0].coef) == 1 else "softmax"
     intercept: NDArray[np.float64] = np.asarray(model.intercept_, dtype=np.float64).ravel()
     return Linear(tuple(parts), intercept, model.classes_, link, multilabel)
 
@@ -186,4 +196,5 @@ _RULES: dict[type, Callable[[Any, str], Linear]] = {
 _OWN: dict[str, Callable[[Any, str], Linear]] = {
     "SoftLabelLogisticRegression": _soft_label,
     "NgramClassifier": _ngrams,
+    "ConvolutionClassifier": _convolution,
 }

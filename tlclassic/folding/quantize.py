@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tlclassic.errors import InvalidParameterError
 
-__all__ = ["DTYPES", "ZERO", "encode"]
+__all__ = ["DTYPES", "ZERO", "encode", "encode_signed"]
 
 #: From the widest to the narrowest.
 DTYPES = ("float32", "float16", "int8")
@@ -57,6 +57,22 @@ def _to_codes(
     return codes, scales
 
 
+def encode_signed(
+    weights: NDArray[Any], frequency: NDArray[np.float64]
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """``(codes, scales)``: weights of shape (n, columns) as int8 codes from -127 to 127 times one scale a column.
+
+    Scales are positive, and chosen as in :func:`encode`.
+    """
+    codes = np.empty(weights.shape, dtype=np.int8)
+    scales = np.ones(weights.shape[1], dtype=np.float32)
+    for column in range(weights.shape[1]):
+        values = weights[:, column].astype(np.float64)
+        scales[column] = _best_scale(values, frequency)
+        codes[:, column] = _codes(values, scales[column])
+    return codes, scales
+
+
 def _codes(values: NDArray[np.float64], scale: Any) -> NDArray[np.float64]:
     return np.clip(np.rint(values / np.float64(scale)), -127, 127)
 
@@ -67,5 +83,6 @@ def _best_scale(values: NDArray[np.float64], counted: NDArray[np.float64]) -> np
     if largest < _SMALLEST:
         return np.float32(1.0)
     scales = [np.float32(share * largest / 127) for share in _CLIPPING]
-    errors = [float(counted @ (_codes(values, scale) * np.float64(scale) - values) ** 2) for scale in scales]
+    # Not by `@`: the threads of a BLAS cost more than so short a sum.
+    errors = [float((counted * (_codes(values, scale) * np.float64(scale) - values) ** 2).sum()) for scale in scales]
     return scales[int(np.argmin(errors))]

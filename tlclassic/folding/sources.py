@@ -14,10 +14,11 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from tlclassic.errors import InvalidParameterError
 from tlclassic.features import EmbeddingVectorizer
 from tlclassic.features.components import removal_strengths
+from tlclassic.features.convolution import TextConvolution
 from tlclassic.folding.linear import Linear, Part
 from tlclassic.folding.refusal import refusal
 from tlclassic.folding.steps import check_step, fold_step, members, remove_components, steps_of, width
-from tlclassic.folding.tables import NgramTable, Table, VectorsTable, WordBlock, merge
+from tlclassic.folding.tables import ConvolutionTable, NgramTable, Table, VectorsTable, WordBlock, merge
 from tlclassic.text import Tokenizer
 from tlclassic.vectors.rows import blocks as row_blocks
 
@@ -133,7 +134,7 @@ def _fold_embedding(place: str, source: EmbeddingVectorizer, coef: Matrix) -> Fo
     _check_embedding(place, source)
     vectors, dim = source.vectors_, source.vectors_.dim
     keeps_case = source.tokenizer_.case == "keep"
-    rows, words = reachable(source.tokenizer_, vectors)
+    rows, words = reachable(source.tokenizer_, vectors.words, vectors.index)
     blocks = [
         _fold_block(source, block, coef[:, number * dim : (number + 1) * dim])
         for number, block in enumerate(source._blocks)
@@ -150,16 +151,16 @@ def _fold_embedding(place: str, source: EmbeddingVectorizer, coef: Matrix) -> Fo
     return [table], np.zeros(len(coef))
 
 
-def reachable(tokenizer: Tokenizer, vectors: Any) -> tuple[NDArray[np.int64], list[str]]:
-    """The rows, and words, that the tokeniser can ever give: a token by itself is that token again.
+def reachable(tokenizer: Tokenizer, known: Any, index: Any) -> tuple[NDArray[np.int64], list[str]]:
+    """The rows of known words, and those words, that the tokeniser can ever give: each by itself is that token again.
 
     Of GloVe's vocabulary a quarter, such as ``u.s.`` or ``1,000``, is never looked up.
     """
     rows: list[int] = []
     words: list[str] = []
-    for start in range(0, len(vectors), _BATCH):
-        batch = list(vectors.words[start : start + _BATCH])
-        found = tokenizer.lookup(batch, vectors.index)
+    for start in range(0, len(known), _BATCH):
+        batch = list(known[start : start + _BATCH])
+        found = tokenizer.lookup(batch, index)
         alone = np.flatnonzero(np.diff(found.indptr) == 1)
         alone = alone[found.rows[found.indptr[alone]] == start + alone]
         rows += (start + alone).tolist()
@@ -193,10 +194,14 @@ def _fold_block(source: EmbeddingVectorizer, block: Any, coef: Matrix) -> WordBl
     return WordBlock(table, unknown, weights.astype(np.float64), unknown_weight)
 
 
-def _check_embedding(place: str, source: EmbeddingVectorizer) -> None:
+def _check_tokenizer(place: str, source: Any) -> None:
     if type(source.tokenizer_) is not Tokenizer:
         kind = type(source.tokenizer_).__name__
         raise refusal(place, source, f"its words come from a {kind}", f"{_WORDS}: fit it with tokenizer=Tokenizer()")
+
+
+def _check_embedding(place: str, source: EmbeddingVectorizer) -> None:
+    _check_tokenizer(place, source)
     if source.normalize:
         reason = "normalize=True divides by the norm of the pooled vector, which is not linear"
         raise refusal(place, source, reason, "Fit it with normalize=False and a StandardScaler after it")
@@ -215,6 +220,23 @@ _NOT_LINEAR = {
     "min": "is a minimum, not a sum over words",
     "power": "takes powers and roots, which are not linear",
 }
+
+
+# -- convolutions ----------------------------------------------------------------------------------------------------
+
+
+def _fold_convolution(place: str, source: TextConvolution, coef: Matrix) -> Folded:
+    _check_tokenizer(place, source)
+    rows, words = reachable(source.tokenizer_, source.words_, source.index_)
+    table = ConvolutionTable(
+        tokenizer=source.tokenizer_,
+        words=words,
+        table=source.table_[np.append(rows, len(source.words_))],
+        bias=source.bias_,
+        weights=np.ascontiguousarray(coef.T, dtype=np.float64),
+        frequency=np.asarray(source.frequency_, dtype=np.float64)[rows],
+    )
+    return [table], np.zeros(len(coef))
 
 
 # -- hashed n-grams --------------------------------------------------------------------------------------------------
@@ -264,4 +286,5 @@ def _with_idf(table: NgramTable, idf: NDArray[np.float32]) -> NgramTable:
 _SOURCES: dict[str, Callable[[str, Any, Matrix], Folded]] = {
     "EmbeddingVectorizer": _fold_embedding,
     "NgramVectorizer": _fold_ngrams,
+    "TextConvolution": _fold_convolution,
 }

@@ -1,15 +1,18 @@
-"""What features fold into: a weight per output for each word of a vocabulary, or for each bucket of n-grams."""
+"""What features fold into: a weight per output for each word of a vocabulary, or for each bucket of n-grams.
+
+Of a convolution: what each word adds to a filter in each place of a window, and a weight per output for each filter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NgramTable", "Table", "VectorsTable", "WordBlock", "merge"]
+__all__ = ["ConvolutionTable", "NgramTable", "Table", "VectorsTable", "WordBlock", "merge"]
 
 #: From rows of weights, shape (..., n_outputs), to others.
 Mapping = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -144,14 +147,58 @@ class VectorsTable:
         return replace(self, blocks=blocks)
 
 
-Table = NgramTable | VectorsTable
+@dataclass(frozen=True, eq=False)
+class ConvolutionTable:
+    """A convolution over the words of a text, and the weights of its filters.
+
+    Attributes
+    ----------
+    tokenizer : Tokenizer
+    words : sequence of str of length n_words
+    table : float32 array of shape (n_words + 1, width * filters)
+        The last row is that of unknown words.
+    bias : float32 array of shape (filters,)
+    weights : float64 array of shape (filters, n_outputs)
+    frequency : float64 array of shape (n_words,)
+        How often each word is to be expected, up to a factor.
+    """
+
+    tokenizer: Any
+    words: Sequence[str]
+    table: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    weights: NDArray[np.float64]
+    frequency: NDArray[np.float64]
+
+    @property
+    def width(self) -> int:
+        """Words of a window."""
+        return int(self.table.shape[1]) // len(self.bias)
+
+    @property
+    def largest(self) -> float:
+        """The largest magnitude that a word of a window adds to an output."""
+        return float(np.abs(self.table).max(initial=0.0)) * float(np.abs(self.weights).max(initial=0.0))
+
+    def take(self, rows: NDArray[Any]) -> ConvolutionTable:
+        """Only these rows, ascending, and that of unknown words."""
+        words = [self.words[row] for row in rows.tolist()]
+        table = self.table[np.append(rows, len(self.words))]
+        return replace(self, words=words, table=table, frequency=self.frequency[rows])
+
+    def mapped(self, change: Mapping) -> ConvolutionTable:
+        """With the weights of the filters changed; what the words add to those has no outputs."""
+        return replace(self, weights=change(self.weights))
+
+
+Table = NgramTable | VectorsTable | ConvolutionTable
 
 
 def merge(tables: Iterable[Table]) -> list[Table]:
     """Tables over the same words as one: a text is looked up once, and sums with one denominator are one sum."""
     merged: list[Table] = []
     for table in tables:
-        if isinstance(table, NgramTable):
+        if not isinstance(table, VectorsTable):
             merged.append(table)
             continue
         for place, other in enumerate(merged):

@@ -10,7 +10,7 @@ from tlclassic._validate import check_integer
 from tlclassic.errors import InvalidParameterError
 from tlclassic.kernels import load
 from tlclassic.runtime.format import CHOICES, check_arrays, check_metadata
-from tlclassic.runtime.inputs import as_texts
+from tlclassic.runtime.inputs import as_texts, strings
 from tlclassic.runtime.links import probabilities, sigmoid
 from tlclassic.storage import Artifact, ArtifactWriter
 
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tlclassic.runtime.explain import Explanation
+    from tlclassic.runtime.words import Family
 
 __all__ = ["CompiledClassifier"]
 
 _KIND = "compiled"
 #: Fewer texts are not worth a thread of their own.
 _TEXTS_PER_THREAD = 256
-#: Texts that are tokenised at a time for word vectors.
-_PIECE = 4096
+#: Texts whose words are looked up at a time: their rows should still be near when they are added up.
+_PIECE = 1024
 #: What the kernel calls by number.
 _NUMBERED = ("counts", "norm", "unit")
 _CLASS_TYPES = {"str": np.str_, "int64": np.int64, "bool": np.bool_, "float64": np.float64}
@@ -83,14 +84,13 @@ class CompiledClassifier:
         self._scorer = load("score").Scorer(arrays["bias"], [family for family in self._families if family])
         self._words = self._word_families()
 
-    def _word_families(self) -> dict[int, Any]:
-        numbers = [number for number, family in enumerate(self._families) if family is None]
-        if not numbers:
-            return {}
-        from tlclassic.runtime.words import WordFamily
-
-        families = self.metadata["families"]
-        return {number: WordFamily(families[number], self._arrays, f"{number}/") for number in numbers}
+    def _word_families(self) -> dict[int, Family]:
+        families = enumerate(self.metadata["families"])
+        return {
+            number: _of_words(family, self._arrays, f"{number}/")
+            for number, family in families
+            if family["type"] != "ngrams"
+        }
 
     @property
     def has_probabilities(self) -> bool:
@@ -170,7 +170,7 @@ class CompiledClassifier:
         InvalidParameterError
             When X is not a list of texts; an item that is none is named by its position.
         """
-        logits = self._logits(as_texts(X), threads)
+        logits = self._logits(X, threads)
         return logits[:, 0] if self._outputs == 1 and not self.multilabel else logits
 
     def predict_proba(self, X: Any, *, threads: int = 1) -> NDArray[np.float64]:
@@ -182,7 +182,7 @@ class CompiledClassifier:
             When the classifier was compiled from one without probabilities, and as in :meth:`decision_function`.
         """
         self._check_link()
-        return self._probabilities(self._logits(as_texts(X), threads))
+        return self._probabilities(self._logits(X, threads))
 
     def predict(self, X: Any, *, threads: int = 1) -> NDArray[Any]:
         """Labels of shape (n,), or, where a text may have several, an int64 indicator matrix of shape (n, n_labels).
@@ -192,12 +192,12 @@ class CompiledClassifier:
         InvalidParameterError
             As in :meth:`decision_function`.
         """
-        texts = as_texts(X)
         if self.multilabel:
-            return self._indicators(self._logits(texts, threads))
+            return self._indicators(self._logits(X, threads))
         if self._words:
-            found: NDArray[np.int32] = load("score").best(self._logits(texts, threads))
+            found: NDArray[np.int32] = load("score").best(self._logits(X, threads))
             return self.classes_.take(found)
+        texts = as_texts(X)
         found = np.empty(len(texts), dtype=np.int32)
 
         def work(start: int, stop: int) -> None:
@@ -218,7 +218,7 @@ class CompiledClassifier:
         """
         check_integer("k", k, low=1, high=len(self.classes_))
         self._check_link()
-        logits = self._logits(as_texts(X), threads)
+        logits = self._logits(X, threads)
         ranked = np.hstack([-logits, logits]) if self._outputs == 1 and not self.multilabel else logits
         order = _largest(ranked, k)
         return self.classes_.take(order), np.take_along_axis(self._probabilities(logits), order, axis=1)
@@ -246,17 +246,21 @@ class CompiledClassifier:
 
         return explain(self, text, label)
 
-    def _logits(self, texts: Any, threads: int) -> NDArray[np.float64]:
+    def _logits(self, X: Any, threads: int) -> NDArray[np.float64]:
+        texts = as_texts(X)
         out = np.empty((len(texts), self._outputs))
         out[:] = self._arrays["bias"]
+        # Texts that are read as words alone are not read again.
+        only_words = len(self._words) == len(self._families) > 0
 
         def work(start: int, stop: int) -> None:
             if self._words:
                 for begin, end in _pieces(start, stop):
-                    strings = texts.strings(begin, end)
+                    piece = strings(X, texts, begin, end)
                     for family in self._words.values():
-                        family.add(strings, out[begin:end])
-            self._scorer.logits(texts, start, stop, out[start:stop])
+                        family.add(piece, out[begin:end])
+            if not only_words:
+                self._scorer.logits(texts, start, stop, out[start:stop])
 
         _split(work, len(texts), threads)
         return out
@@ -297,6 +301,17 @@ def _family(metadata: dict[str, Any], arrays: dict[str, NDArray[Any]], prefix: s
         "idf": arrays[prefix + "idf"] if weighted else None,
         "idf_default": float(metadata["idf_default"]) if weighted else 1.0,
     }
+
+
+def _of_words(metadata: dict[str, Any], arrays: dict[str, NDArray[Any]], prefix: str) -> Family:
+    """A family that reads texts as words; imported here, because most classifiers have none."""
+    if metadata["type"] == "convolution":
+        from tlclassic.runtime.convolution import ConvolutionFamily
+
+        return ConvolutionFamily(metadata, arrays, prefix)
+    from tlclassic.runtime.words import WordFamily
+
+    return WordFamily(metadata, arrays, prefix)
 
 
 def _pieces(start: int, stop: int) -> Iterator[tuple[int, int]]:

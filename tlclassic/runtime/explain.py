@@ -27,7 +27,7 @@ class Contribution(NamedTuple):
     ----------
     text : str
         As it stands in the original text; several words with what lies between them.
-    family : {"word", "char", "vectors"}
+    family : {"word", "char", "vectors", "convolution"}
     start, end : int
         Its characters: ``original[start:end]``.
     weight : float
@@ -50,6 +50,7 @@ class Explanation(NamedTuple):
     probability : float or None
         None where the classifier has no probabilities.
     bias : float
+        With what is no word's: the biases of the filters of a convolution that are above zero.
     contributions : list of Contribution
         In the order of the text, family by family; those without a weight are there too.
     """
@@ -86,16 +87,20 @@ def explain(model: CompiledClassifier, text: str | bytes, label: Any) -> Explana
     single = logits.shape[1] == 1 and not model.multilabel
     output, sign = (0, 1.0 if number else -1.0) if single else (number, 1.0)
     parts: list[Contribution] = []
+    bias = sign * float(model._arrays["bias"][output])
     for place, family in enumerate(model._families):
         if family is None:
-            found = model._words[place].spans(string, output)
-            parts += [Contribution(text_, "vectors", start, end, sign * weight) for text_, start, end, weight in found]
+            of_words = model._words[place]
+            rest, found = of_words.spans(string, output)
+            parts += [
+                Contribution(word, of_words.name, start, end, sign * weight) for word, start, end, weight in found
+            ]
+            bias += sign * rest
         else:
             parts += _of_ngrams(string, family, output, logits.shape[1], sign)
     probability = None
     if model.has_probabilities:
         probability = float(model._probabilities(logits)[0, number])
-    bias = sign * float(model._arrays["bias"][output])
     return Explanation(model.classes_[number].item(), sign * float(logits[0, output]), probability, bias, parts)
 
 

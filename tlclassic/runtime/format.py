@@ -7,6 +7,7 @@ wrong and never read out of bounds. Tables are not read for this: only their siz
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from tlclassic.errors import ArtifactVersionError, CorruptArtifactError
 from tlclassic.kernels import load
 
 __all__ = [
-    "CHOICES", "FORMAT", "HASH_VERSION", "LIMITS", "RANK_BLOCK", "SLACK", "ZERO", "check_arrays", "check_metadata",
-    "damaged",
+    "CHOICES", "CONVOLUTION_DTYPES", "FORMAT", "HASH_VERSION", "LANES", "LIMITS", "RANK_BLOCK", "SLACK", "ZERO",
+    "check_arrays", "check_metadata", "damaged",
 ]  # fmt: skip
 
 #: The format of metadata and arrays; raised when an older reader would misread them.
@@ -34,7 +35,7 @@ ZERO = 128
 CHOICES: dict[str, tuple[str, ...]] = {
     "link": ("softmax", "sigmoid", "ovr", "none"),
     "classes_dtype": ("str", "int64", "bool", "float64"),
-    "type": ("ngrams", "vectors"),
+    "type": ("ngrams", "vectors", "convolution"),
     "unit": ("word", "char"),
     "case": ("fold", "keep"),
     "punctuation": ("keep", "drop"),
@@ -46,7 +47,14 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "denominator": ("count", "weights"),
 }
 #: Number of the metadata → its smallest and largest value.
-LIMITS = {"outputs": (1, 1 << 16), "bits": (1, 28), "word": (1, 8), "char": (1, 32), "families": (0, 64)}
+LIMITS = {
+    "outputs": (1, 1 << 16), "bits": (1, 28), "word": (1, 8), "char": (1, 32), "families": (0, 64),
+    "rows": (0, (1 << 31) - 2), "width": (1, 8), "filters": (16, 1 << 14),
+}  # fmt: skip
+#: Filters of a convolution come in multiples of this.
+LANES = 16
+#: Types of its table: a kernel for float16 would not be faster than that for float32.
+CONVOLUTION_DTYPES = ("float32", "int8")
 
 _TABLE_TYPES: dict[str, np.dtype[Any]] = {
     "float32": np.dtype("<f4"),
@@ -91,7 +99,7 @@ def check_metadata(metadata: Any) -> None:
         where = f"families[{number}]."
         if not isinstance(family, dict):
             raise damaged(f"families[{number}] must be an object; got {type(family).__name__}")
-        (_check_ngrams if _choice(family, "type", where) == "ngrams" else _check_vectors)(family, where)
+        _FAMILIES[_choice(family, "type", where)][0](family, where)
     for name in ("provenance", "report"):
         if not isinstance(metadata.get(name, {}), dict):
             raise damaged(f"{name} must be an object")
@@ -142,16 +150,26 @@ def _check_vectors(family: dict[str, Any], where: str) -> None:
             _number(block, "unknown_weight", place)
 
 
+def _check_convolution(family: dict[str, Any], where: str) -> None:
+    _choice(family, "dtype", where, CONVOLUTION_DTYPES)
+    _field(family, "tokenizer", where, dict)
+    for name in ("rows", "width", "filters"):
+        _integer(family, name, where, *LIMITS[name])
+    if family["filters"] % LANES:
+        raise damaged(f"{where}filters must be a multiple of {LANES}; got {family['filters']}")
+
+
 def _field(state: dict[str, Any], name: str, where: str, kind: type) -> Any:
     if type(state.get(name)) is not kind:
         raise damaged(f"{where}{name} must be of type {kind.__name__}; got {state.get(name)!r:.80}")
     return state[name]
 
 
-def _choice(state: dict[str, Any], name: str, where: str) -> str:
+def _choice(state: dict[str, Any], name: str, where: str, choices: tuple[str, ...] | None = None) -> str:
     value = _field(state, name, where, str)
-    if value not in CHOICES[name]:
-        raise damaged(f"{where}{name} must be one of {', '.join(map(repr, CHOICES[name]))}; got {value!r:.80}")
+    choices = CHOICES[name] if choices is None else choices
+    if value not in choices:
+        raise damaged(f"{where}{name} must be one of {', '.join(map(repr, choices))}; got {value!r:.80}")
     return str(value)
 
 
@@ -184,10 +202,7 @@ def check_arrays(metadata: dict[str, Any], arrays: Any) -> None:
     if "thresholds" in arrays:
         small["thresholds"] = _array(arrays, "thresholds", "<f8", outputs)
     for number, family in enumerate(metadata["families"]):
-        if family["type"] == "ngrams":
-            _check_ngram_arrays(family, arrays, number, outputs)
-        else:
-            _check_vector_arrays(family, arrays, number, outputs)
+        _FAMILIES[family["type"]][1](family, arrays, number, outputs)
     for name, array in small.items():
         if not _is_finite(array):
             raise damaged(f"array {name!r} must be finite")
@@ -236,7 +251,8 @@ def _check_ngram_arrays(family: dict[str, Any], arrays: Any, number: int, output
         _array(arrays, f"{number}/idf", "<f4", rows)
 
 
-def _check_vector_arrays(family: dict[str, Any], arrays: Any, number: int, outputs: int) -> None:
+def _check_word_index(arrays: Any, number: int) -> int:
+    """The number of words."""
     slots = _array(arrays, f"{number}/slots", "<u8")
     if len(slots) < 1 or len(slots) & (len(slots) - 1):
         raise damaged(f"array '{number}/slots' must hold a power of two of numbers; got {len(slots)}")
@@ -245,10 +261,37 @@ def _check_vector_arrays(family: dict[str, Any], arrays: Any, number: int, outpu
     # The index bounds every offset before it is followed; these tell a damaged file from a good one.
     if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(words) or len(offsets) > 1 << 31:
         raise damaged(f"array '{number}/offsets' does not cut '{number}/words' into words")
-    rows = len(offsets) - 1
+    return len(offsets) - 1
+
+
+def _check_vector_arrays(family: dict[str, Any], arrays: Any, number: int, outputs: int) -> None:
+    rows = _check_word_index(arrays, number)
     for place, block in enumerate(family["blocks"]):
         prefix = f"{number}/{place}/"
         _check_table(arrays, prefix, block["dtype"], rows, outputs)
         _array(arrays, f"{prefix}unknown", "<f8", outputs)
         if block["denominator"] == "weights":
             _array(arrays, f"{prefix}weights", "<f4", rows)
+
+
+def _check_convolution_arrays(family: dict[str, Any], arrays: Any, number: int, outputs: int) -> None:
+    rows, filters = _check_word_index(arrays, number), family["filters"]
+    if rows != family["rows"]:
+        raise damaged(f"array '{number}/offsets' must cut {family['rows']} words; got {rows}")
+    columns, coded = family["width"] * filters, family["dtype"] == "int8"
+    table = _array(arrays, f"{number}/table", "i1" if coded else "<f4")
+    if len(table) != (rows + 1) * columns:
+        raise damaged(f"array '{number}/table' must hold {rows} rows and one more of {columns}; got {len(table)}")
+    if not _is_finite(_array(arrays, f"{number}/bias", "<f4", filters)):
+        raise damaged(f"array '{number}/bias' must be finite")
+    _array(arrays, f"{number}/weights", "<f4", filters * outputs)
+    # The largest code stands for the largest number only where the scale is positive.
+    if coded and not all(0 < scale < math.inf for scale in _array(arrays, f"{number}/scales", "<f4", filters).tolist()):
+        raise damaged(f"array '{number}/scales' must be positive and finite")
+
+
+_FAMILIES: dict[str, tuple[Callable[[dict[str, Any], str], None], Callable[[dict[str, Any], Any, int, int], None]]] = {
+    "ngrams": (_check_ngrams, _check_ngram_arrays),
+    "vectors": (_check_vectors, _check_vector_arrays),
+    "convolution": (_check_convolution, _check_convolution_arrays),
+}

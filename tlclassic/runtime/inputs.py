@@ -9,7 +9,7 @@ import numpy as np
 from tlclassic.errors import InvalidParameterError
 from tlclassic.kernels import load
 
-__all__ = ["as_texts"]
+__all__ = ["as_texts", "strings"]
 
 
 def as_texts(X: Any) -> Any:
@@ -43,6 +43,30 @@ def as_texts(X: Any) -> Any:
     if not hasattr(X, "__iter__") or isinstance(X, dict):
         raise InvalidParameterError(f"X must be a list of texts; got {type(X).__name__}. Pass a list of str.")
     return load("score").Texts(list(X))
+
+
+def strings(X: Any, texts: Any, start: int, stop: int) -> list[str]:
+    """Some of the texts of ``X`` as str: of a list of them the very objects, as copies take time.
+
+    Parameters
+    ----------
+    X : as in :func:`as_texts`
+    texts : Texts
+        ``as_texts(X)``.
+    start, stop : int
+        From text ``start`` to before ``stop``.
+
+    Raises
+    ------
+    InvalidParameterError
+        For an item that is no text (its position is named).
+    """
+    if isinstance(X, (list, tuple)):
+        piece = list(X[start:stop])
+        if set(map(type, piece)) <= {str} and len(piece) == stop - start:
+            return piece
+    found: list[str] = texts.strings(start, stop)
+    return found
 
 
 def _of_array(X: np.ndarray[Any, Any]) -> Any:

@@ -1,11 +1,11 @@
-"""Families of word vectors: texts are tokenised and looked up in pieces, and the words' rows added up.
+"""Families that look words up, and among them those of word vectors: a text's words have their rows added up.
 
-Imported only for a classifier that has such a family.
+Texts are tokenised and looked up in pieces. Imported only for a classifier that has such a family.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -19,7 +19,69 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["WordFamily"]
+    from tlclassic.text.base import Span
+
+__all__ = ["Family", "Weighed", "WordFamily", "WordReader"]
+
+#: ``(word, start, end, weight)``
+Weighed = tuple[str, int, int, float]
+
+
+class Family(Protocol):
+    """A family that reads texts as words."""
+
+    #: As :class:`tlclassic.runtime.explain.Contribution` names it.
+    name: str
+
+    def add(self, texts: Sequence[str], out: NDArray[np.float64]) -> None:
+        """Add what ``texts`` weigh to ``out``, C-contiguous of shape (n_texts, n_outputs)."""
+        ...
+
+    def spans(self, text: str, output: int) -> tuple[float, list[Weighed]]:
+        """What ``text`` weighs in the logit of ``output``: a part that is no word's, and that of each word."""
+        ...
+
+
+class WordReader:
+    """From texts to rows of a word index.
+
+    Parameters
+    ----------
+    metadata : dict
+        Of a family; its "tokenizer".
+    arrays : mapping
+        "slots", "words" and "offsets" behind ``prefix``.
+    prefix : str
+
+    Raises
+    ------
+    CorruptArtifactError
+        When the tokenizer cannot be made.
+    """
+
+    def __init__(
+        self, metadata: dict[str, Any], arrays: Mapping[str, NDArray[Any]], prefix: str, *, lower_fallback: bool = False
+    ) -> None:
+        try:
+            self._tokenizer = Tokenizer.from_dict(metadata["tokenizer"])
+        except InvalidParameterError as error:
+            raise damaged(f"the tokenizer of family {prefix[:-1]} cannot be made ({error})") from error
+        index = (arrays[prefix + name] for name in ("slots", "words", "offsets"))
+        self._index = load("index").WordIndex(*index)
+        self._lower_fallback = lower_fallback
+
+    def rows(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """``(rows, indptr)`` of the words of ``texts``; -1 where a word is unknown."""
+        # Not Tokenizer.lookup: it would look at each text once more, to see that it is one.
+        found = load("tokenize").lookup(texts, self._index, self._tokenizer._flags, self._lower_fallback, False)
+        return found[0], found[1]
+
+    def words(self, text: str) -> tuple[list[Span], NDArray[np.int32]]:
+        """The words of one text with their places, and their rows."""
+        tokens, (rows, _) = self._tokenizer.spans(text), self.rows([text])
+        if len(rows) != len(tokens):
+            raise RuntimeError("the tokenizer gives other tokens for a lookup than for spans")
+        return tokens, rows
 
 
 class WordFamily:
@@ -33,14 +95,10 @@ class WordFamily:
         Of the names of its arrays, as ``"1/"``.
     """
 
+    name = "vectors"
+
     def __init__(self, metadata: dict[str, Any], arrays: Mapping[str, NDArray[Any]], prefix: str) -> None:
-        try:
-            self._tokenizer = Tokenizer.from_dict(metadata["tokenizer"])
-        except InvalidParameterError as error:
-            raise damaged(f"the tokenizer of family {prefix[:-1]} cannot be made ({error})") from error
-        index = (arrays[prefix + name] for name in ("slots", "words", "offsets"))
-        self._index = load("index").WordIndex(*index)
-        self._lower_fallback = metadata["lower_fallback"]
+        self._reader = WordReader(metadata, arrays, prefix, lower_fallback=metadata["lower_fallback"])
         self._ignore = metadata["unknown"] == "ignore"
         self._blocks = []
         for number, block in enumerate(metadata["blocks"]):
@@ -53,23 +111,20 @@ class WordFamily:
             self._blocks.append((*found, float(block.get("unknown_weight", 1.0))))
 
     def add(self, texts: Sequence[str], out: NDArray[np.float64]) -> None:
-        """Add what ``texts`` weigh to ``out``, shape (n_texts, n_outputs)."""
-        found = self._tokenizer.lookup(texts, self._index, lower_fallback=self._lower_fallback)
+        """See :class:`Family`."""
+        rows, indptr = self._reader.rows(texts)
         add_words = load("score").add_words
         for block in self._blocks:
-            add_words(out, found.rows, found.indptr, *block, self._ignore)
+            add_words(out, rows, indptr, *block, self._ignore)
 
-    def spans(self, text: str, output: int) -> list[tuple[str, int, int, float]]:
-        """``(word, start, end, weight)`` of every word of ``text`` that weighs in the logit of ``output``."""
-        tokens = self._tokenizer.spans(text)
+    def spans(self, text: str, output: int) -> tuple[float, list[Weighed]]:
+        """See :class:`Family`; every word that is counted."""
+        tokens, rows = self._reader.words(text)
         weights = np.zeros(len(tokens))
-        found = self._tokenizer.lookup([text], self._index, lower_fallback=self._lower_fallback)
-        if len(found.rows) != len(tokens):
-            raise RuntimeError("the tokenizer gives other tokens for a lookup than for spans")
         for block in self._blocks:
-            weights += self._shares(found.rows, block, output)
-        counted = (found.rows >= 0) | (not self._ignore) | (weights != 0)
-        return [
+            weights += self._shares(rows, block, output)
+        counted = (rows >= 0) | (not self._ignore) | (weights != 0)
+        return 0.0, [
             (token.text, token.start, token.end, weight)
             for token, weight, shown in zip(tokens, weights.tolist(), counted.tolist(), strict=True)
             if shown
