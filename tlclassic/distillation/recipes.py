@@ -19,9 +19,10 @@ class Convolution:
     """Parameters of :class:`tlclassic.ConvolutionClassifier`, in place of n-grams."""
 
     filters: int = 96
-    width: int = 3
+    width: int = 4
     dropout: float = 0.3
-    word_dropout: float = 0.2
+    word_dropout: float = 0.1
+    vectors_rate: float = 0.3
     epochs: int | str = "auto"
 
 
@@ -137,9 +138,9 @@ EFFORTS: dict[str, Effort] = {
         (
             Convolution(),
             Convolution(filters=128, dropout=0.5),
-            Convolution(filters=160, dropout=0.5, word_dropout=0.3),
-            Convolution(width=2),
-            Convolution(width=4),
+            Convolution(filters=160, dropout=0.5, word_dropout=0.2),
+            Convolution(width=3),
+            Convolution(vectors_rate=1.0, word_dropout=0.2),
         ),
     ),
 }

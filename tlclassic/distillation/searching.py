@@ -279,7 +279,9 @@ class Search:
             proba = self._proba(recipe, rows)
         wanted, loss = self.pool.judging(proba)
         score = score_proba(wanted, proba, self.metric, loss, self.pool.multilabel)
-        trial = Trial(recipe, len(rows), score, calibrated(wanted, proba, loss), time.perf_counter() - began, proba, model)
+        trial = Trial(
+            recipe, len(rows), score, calibrated(wanted, proba, loss), time.perf_counter() - began, proba, model
+        )
         self.trials.append(trial)
         if self._on_trial is not None:
             self._on_trial(trial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -221,4 +222,4 @@ def cut_words(blob: NDArray[np.uint8], offsets: NDArray[np.int64]) -> list[str]:
     bounds = offsets.tolist()
     if not bounds or bounds[0] != 0 or bounds[-1] != len(data) or any(np.diff(offsets) < 0):
         raise CorruptArtifactError("the saved words are not cut where they should be.")
-    return [data[start:stop].decode("utf-8") for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [data[start:stop].decode("utf-8") for start, stop in itertools.pairwise(bounds)]

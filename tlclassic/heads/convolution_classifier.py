@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from tlclassic._validate import check_choice, check_integer, check_number, check_texts
 from tlclassic.errors import ArtifactError, CorruptArtifactError, InvalidParameterError
 from tlclassic.features.convolution import TextConvolution
-from tlclassic.heads.convolution_training import Network, batches, descend
+from tlclassic.heads.convolution_training import Descent, Network, batches
 from tlclassic.heads.ngram_state import decode_labels, decode_parameter, encode_labels, encode_parameter
 from tlclassic.heads.predicting import LogitClassifier
 from tlclassic.heads.solvers import row_weights
@@ -47,7 +47,7 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
     ----------
     filters : int, default 96
         A multiple of 16.
-    width : int, default 3
+    width : int, default 4
         Words of a window, from 1 to 8.
     vectors : WordVectors, path-like or None, default "base-en"
         Word vectors to start from, which are trained along. None: random ones of 64 dimensions. Their words are known
@@ -61,8 +61,10 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
         Of Adam; it falls in a line.
     dropout : float, default 0.3
         Share of filters that a step leaves out.
-    word_dropout : float, default 0.2
+    word_dropout : float, default 0.1
         Share of words that a step takes for unknown.
+    vectors_rate : float, default 0.3
+        Learning rate of the word vectors, as a share of ``learning_rate``; 0 keeps them as they are.
     multilabel : bool, default False
         ``y`` is a matrix with one column a label, with the probability of each label by itself.
     random_state : int
@@ -98,14 +100,15 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
         self,
         *,
         filters: int = 96,
-        width: int = 3,
+        width: int = 4,
         vectors: WordVectors | str | os.PathLike[str] | None = "base-en",
         min_count: int = 2,
         epochs: int | str = "auto",
         batch_size: int = 128,
         learning_rate: float = 1e-3,
         dropout: float = 0.3,
-        word_dropout: float = 0.2,
+        word_dropout: float = 0.1,
+        vectors_rate: float = 0.3,
         multilabel: bool = False,
         random_state: int = 0,
     ) -> None:
@@ -118,6 +121,7 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
         self.learning_rate = learning_rate
         self.dropout = dropout
         self.word_dropout = word_dropout
+        self.vectors_rate = vectors_rate
         self.multilabel = multilabel
         self.random_state = random_state
 
@@ -180,13 +184,14 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
         epochs = self._n_epochs(n)
         P = targets.outputs.astype(np.float32)
         scaled = (weights / (weights.mean() or 1.0)).astype(np.float32)
-        descent = descend(
+        descent = Descent(
             network,
             softmax=targets.loss == "softmax",
             learning_rate=self.learning_rate,
             n_steps=epochs * -(-n // self.batch_size),
             dropout=self.dropout,
             word_dropout=self.word_dropout,
+            vectors_rate=self.vectors_rate,
             random=random,
         )
         self.loss_curve_: list[float] = []
@@ -247,6 +252,7 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
             check_integer("epochs", self.epochs, low=1)
         check_integer("batch_size", self.batch_size, low=1)
         check_number("learning_rate", self.learning_rate, low=1e-12)
+        check_number("vectors_rate", self.vectors_rate, low=0.0)
         for name in ("dropout", "word_dropout"):
             check_number(name, getattr(self, name), low=0.0, high=0.99)
         check_choice("multilabel", self.multilabel, (True, False))

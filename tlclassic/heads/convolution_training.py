@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from tlclassic.kernels import load
 
-__all__ = ["Batch", "Network", "batches", "descend"]
+__all__ = ["Batch", "Descent", "Network", "batches"]
 
 Float = NDArray[np.float32]
 #: Of Adam (Kingma and Ba 2015, https://arxiv.org/abs/1412.6980).
@@ -100,7 +100,7 @@ def batches(
         yield Batch(rows[places], ends, targets[chosen], weights[chosen])
 
 
-class descend:  # noqa: N801 (called as a function of a network, with what it remembers between steps)
+class Descent:
     """Steps of Adam down the cross-entropy of a network; words have moments of their own, changed when they occur.
 
     Parameters
@@ -114,6 +114,8 @@ class descend:  # noqa: N801 (called as a function of a network, with what it re
         In all: the rate falls towards the last.
     dropout, word_dropout : float
         Shares of filters and of words that are left out of a step (Srivastava et al. 2014; Iyyer et al. 2015).
+    vectors_rate : float
+        Of the vectors, as a share of ``learning_rate``; at 0 they stay as they are.
     random : Generator
     """
 
@@ -126,12 +128,13 @@ class descend:  # noqa: N801 (called as a function of a network, with what it re
         n_steps: int,
         dropout: float,
         word_dropout: float,
+        vectors_rate: float,
         random: np.random.Generator,
     ) -> None:
         self.network, self.softmax, self.random = network, softmax, random
         self.learning_rate, self.n_steps = learning_rate, n_steps
         self.dropout, self.word_dropout = dropout, word_dropout
-        self.n_done = 0
+        self.vectors_rate, self.n_done = vectors_rate, 0
         names = ("vectors", "filters", "bias", "weights", "intercept")
         zeros = {name: np.zeros_like(getattr(network, name)) for name in names}
         self._moments = {name: (zero, zero.copy()) for name, zero in zeros.items()}
@@ -152,7 +155,8 @@ class descend:  # noqa: N801 (called as a function of a network, with what it re
             keep = np.float32(1.0 - self.dropout)
             active *= (self.random.random(best.shape, dtype=np.float32) < keep) / keep
         hidden = best * active
-        loss, slope = _slope(hidden @ network.weights + network.intercept, batch, softmax=self.softmax)
+        logits: Float = np.asarray(hidden @ network.weights + network.intercept, dtype=np.float32)
+        loss, slope = _slope(logits, batch, softmax=self.softmax)
         back = (slope @ network.weights.T) * active
         table_slope = np.zeros((len(words), width_filters), dtype=np.float32)
         kernel.backward(back, at, local, batch.indptr, table_slope)
@@ -162,8 +166,11 @@ class descend:  # noqa: N801 (called as a function of a network, with what it re
             "weights": hidden.T @ slope,
             "intercept": slope.sum(axis=0),
         }
-        words_slope = table_slope @ network.filters.T
-        self._move(slopes, words, words_slope)
+        words_slope = table_slope @ network.filters.T if self.vectors_rate else None
+        rate = self._rate()
+        self._move(slopes, rate)
+        if words_slope is not None:
+            self._move_words(words, words_slope, rate * self.vectors_rate)
         return loss
 
     def _words(self, rows: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[np.int32]]:
@@ -176,19 +183,24 @@ class descend:  # noqa: N801 (called as a function of a network, with what it re
             words = np.array([len(self.network.vectors) - 1])
         return words, local.astype(np.int32)
 
-    def _move(self, slopes: dict[str, Float], words: NDArray[Any], words_slope: Float) -> None:
+    def _rate(self) -> float:
+        """The learning rate of this step, with what Adam's moments lack at the beginning."""
         rate = self.learning_rate * max(_LAST, 1.0 - self.n_done / self.n_steps)
         self.n_done += 1
-        rate *= np.sqrt(1.0 - _SQUARE**self.n_done) / (1.0 - _MEAN**self.n_done)
+        return float(rate * np.sqrt(1.0 - _SQUARE**self.n_done) / (1.0 - _MEAN**self.n_done))
+
+    def _move(self, slopes: dict[str, Float], rate: float) -> None:
         for name, slope in slopes.items():
             mean, square = self._moments[name]
-            mean += (1.0 - _MEAN) * (slope - mean)
-            square += (1.0 - _SQUARE) * (slope * slope - square)
+            mean += np.float32(1.0 - _MEAN) * (slope - mean)
+            square += np.float32(1.0 - _SQUARE) * (slope * slope - square)
             getattr(self.network, name).__isub__(np.float32(rate) * mean / (np.sqrt(square) + np.float32(_EPSILON)))
+
+    def _move_words(self, words: NDArray[Any], slope: Float, rate: float) -> None:
         means, squares = self._moments["vectors"]
         mean, square = means[words], squares[words]
-        mean += np.float32(1.0 - _MEAN) * (words_slope - mean)
-        square += np.float32(1.0 - _SQUARE) * (words_slope * words_slope - square)
+        mean += np.float32(1.0 - _MEAN) * (slope - mean)
+        square += np.float32(1.0 - _SQUARE) * (slope * slope - square)
         means[words], squares[words] = mean, square
         np.sqrt(square, out=square)
         square += np.float32(_EPSILON)

@@ -37,7 +37,7 @@ def add_convolved(
     x = np.empty((len(out), len(bias)), dtype=np.float32)
     features(rows, indptr, table, scales, bias, x)
     if out.shape[1] == 1:
-        lanes = (x * weights[:, 0]).reshape(len(x), -1, _LANES).cumsum(axis=1, dtype=np.float32)[:, -1]
+        lanes = (x * weights[:, 0]).reshape(len(x), len(bias) // _LANES, _LANES).cumsum(axis=1, dtype=np.float32)[:, -1]
         while lanes.shape[1] > 1:
             half = lanes.shape[1] // 2
             lanes = lanes[:, :half] + lanes[:, half:]
