@@ -1,0 +1,264 @@
+"""Convolutions folded into tables: parity, int8, pruning, sizes, calibration, thresholds."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import FeatureUnion, make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from tlclassic import ConvolutionClassifier, NgramVectorizer, compile
+from tlclassic.errors import InvalidParameterError
+from tlclassic.features.convolution import TextConvolution
+from tlclassic.folding.budget import rank
+from tlclassic.folding.quantize import encode_signed
+from tlclassic.folding.tables import ConvolutionTable
+from tlclassic.heads import ThresholdClassifier
+from tlclassic.runtime import CompiledClassifier
+from tlclassic.text import Tokenizer
+
+WORDS = [
+    "not",
+    "good",
+    "bad",
+    "film",
+    "plot",
+    "the",
+    "a",
+    "very",
+    "dull",
+    "great",
+    "José",
+    "東",
+    "u.s.",
+    "!",
+]  # of these "José" is no token
+ODD = ["", " ", "zz qq xx", "JOSÉ 東京 東", "good \ud83d film", "🙂 not good!", "film", "U.S. ﬁlm e\u0301"]
+
+
+def make_texts(n=90, seed=0):
+    random = np.random.default_rng(seed)
+    return [" ".join(random.choice([*WORDS, "unknown"], random.integers(1, 12))) for _ in range(n)]
+
+
+def convolution(width=3, filters=16, seed=0, words=WORDS, **options):
+    random = np.random.default_rng(seed)
+    table = random.normal(size=(len(words) + 1, width * filters)).astype(np.float32)
+    bias = random.normal(size=filters).astype(np.float32)
+    frequency = 1.0 / np.arange(1.0, len(words) + 1.0)
+    return TextConvolution(Tokenizer(**options), list(words), table, bias, frequency)
+
+
+def pipeline(n_classes=3, *steps, **options):
+    labels = np.array(["red", "green", "blue"])[np.arange(90) % n_classes]
+    return make_pipeline(convolution(**options), *steps, LogisticRegression(C=0.1, max_iter=1000)).fit(
+        make_texts(), labels
+    )
+
+
+def logits_of(model, texts):
+    """As the definition says, word by word, of a pipeline of a convolution and a linear head."""
+    source, head = model[0], model[-1]
+    rows = []
+    for text in texts:
+        words = [source.words_.index(t) if t in source.words_ else -1 for t in source.tokenizer_.tokenize(text)]
+        table = source.table_.astype(np.float64).reshape(len(source.table_), source.width, source.filters)
+        sums = [
+            sum(
+                (table[words[p + o], o] for o in range(source.width) if 0 <= p + o < len(words)),
+                np.zeros(source.filters),
+            )
+            for p in range(1 - source.width, len(words))
+        ]
+        largest = np.max(sums, axis=0) if words else np.zeros(source.filters)
+        rows.append(np.maximum(0, source.bias_ + largest))
+    return np.array(rows) @ head.coef_.T + head.intercept_
+
+
+@pytest.fixture(scope="module")
+def trained():
+    texts = ["not good", "very good film", "bad plot", "not bad", "great film", "dull plot"] * 6
+    labels = [False, True, False, True, True, False] * 6
+    return ConvolutionClassifier(filters=16, vectors=None, epochs=30, batch_size=8).fit(texts, labels), texts, labels
+
+
+# -- parity -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("width", "filters"), [(1, 16), (2, 32), (3, 16), (8, 48)])
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_logits_are_those_of_the_definition(width, filters, n_classes):
+    model = pipeline(n_classes, width=width, filters=filters)
+    texts = [*make_texts(40, 5), *ODD]
+    compiled = compile(model)
+    got = compiled.decision_function(texts)
+    expected = logits_of(model, texts)
+    np.testing.assert_allclose(got.reshape(len(texts), -1), expected, atol=1e-5 * np.abs(expected).max())
+    assert np.ptp(expected, axis=0).min() > 0.5
+    np.testing.assert_array_equal(compiled.predict(texts), model.predict(texts))
+    np.testing.assert_allclose(compiled.predict_proba(texts), model.predict_proba(texts), atol=1e-5)
+
+
+def test_steps_between_and_beside():
+    texts, labels = make_texts(), np.arange(90) % 3
+    union = FeatureUnion(
+        [("conv", convolution()), ("n", NgramVectorizer(bits=10)), ("other", convolution(2, 32, seed=1))],
+        transformer_weights={"conv": 0.5},
+    )
+    model = make_pipeline(union, LogisticRegression(C=0.1, max_iter=1000)).fit(texts, labels)
+    compiled = compile(model, texts=texts)
+    kinds = [family["type"] for family in compiled.metadata["families"]]
+    assert kinds == ["convolution", "ngrams", "convolution"]
+    np.testing.assert_allclose(compiled.decision_function(texts), model.decision_function(texts), atol=1e-4)
+    scaled = pipeline(3, StandardScaler())
+    np.testing.assert_allclose(compile(scaled).decision_function(texts), scaled.decision_function(texts), atol=1e-4)
+
+
+def test_a_trained_classifier(trained, tmp_path):
+    model, texts, labels = trained
+    compiled = compile(model, texts=texts, labels=labels)
+    assert compiled.predict(texts).tolist() == labels
+    assert compiled.classes_.tolist() == [False, True]
+    np.testing.assert_allclose(compiled.predict_proba(texts), model.predict_proba(texts), atol=1e-5)
+    steps = compiled.metadata["report"]["steps"]
+    assert [step["step"] for step in steps] == ["source", "folded"]
+    assert steps[1]["agreement"] == 1.0
+    assert steps[1]["rows"] == len(model.convolution_.words_)
+    compiled.save(tmp_path / "model.tlc")
+    loaded = CompiledClassifier.load(tmp_path / "model.tlc")
+    np.testing.assert_array_equal(loaded.predict_proba([*texts, *ODD]), compiled.predict_proba([*texts, *ODD]))
+
+
+def test_calibration_and_thresholds_compose():
+    texts = make_texts()
+    calibrated = CalibratedClassifierCV(pipeline(2), method="sigmoid", ensemble=False).fit(
+        texts, np.array(["red", "green"])[np.arange(90) % 2]
+    )
+    np.testing.assert_allclose(compile(calibrated).predict_proba(texts), calibrated.predict_proba(texts), atol=1e-5)
+    truth = np.array([[("good" in text), ("bad" in text)] for text in texts], dtype=float)
+    labels = ConvolutionClassifier(filters=16, vectors=None, epochs=2, batch_size=16, multilabel=True)
+    model = ThresholdClassifier(labels, cv=2).fit(texts, truth.astype(int))
+    compiled = compile(model, classes=["good", "bad"])
+    np.testing.assert_array_equal(compiled.thresholds_, model.thresholds_)
+    assert compiled.multilabel
+    assert compiled.classes_.tolist() == ["good", "bad"]
+    np.testing.assert_array_equal(compiled.predict(texts), model.predict(texts))
+
+
+def test_words_that_the_tokeniser_cannot_give_are_left_out():
+    compiled = compile(pipeline())
+    assert compiled.metadata["families"][0]["rows"] == len(WORDS) - 1
+
+
+def test_refused():
+    class Other:
+        def tokenize(self, text):
+            return text.split()
+
+    model = pipeline()
+    model[0].tokenizer = Other()
+    with pytest.raises(InvalidParameterError, match=r"step 'textconvolution' \(TextConvolution\) cannot be compiled: "):
+        compile(model)
+
+
+# -- smaller ----------------------------------------------------------------------------------------------------------
+
+
+def test_signed_codes():
+    weights = np.array([[0.0, 1.0, 0.0], [-0.5, 0.25, 0.0], [1.0, 0.0, 0.0], [-1.0, -1.0, 0.0]], dtype=np.float32)
+    codes, scales = encode_signed(weights, np.ones(4))
+    assert codes.dtype == np.int8
+    assert scales.dtype == np.float32
+    assert (scales > 0).all()
+    np.testing.assert_allclose(codes * scales, weights, atol=0.5 / 127)
+    assert codes.min() >= -127
+    # A large weight that is all but never seen is clipped.
+    rare = np.append(np.random.default_rng(0).normal(size=5000), 12.0)[:, None]
+    codes, scales = encode_signed(rare, np.append(np.ones(5000), 1e-9))
+    assert scales[0] * 127 < 8
+    assert codes[-1, 0] == 127
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_int8_agrees(n_classes):
+    model = pipeline(n_classes, filters=32)
+    texts = [*make_texts(300, 3), *ODD]
+    compiled = compile(model, dtype="int8", texts=texts)
+    assert compiled._arrays["0/table"].dtype == np.int8
+    assert compiled._arrays["0/scales"].shape == (32,)
+    report = compiled.metadata["report"]["steps"][-1]
+    assert report["step"] == "int8"
+    assert report["agreement"] > 0.95
+    assert 0 < report["max_logit_error"] < 0.2
+    # What the codes stand for is what is scored.
+    table = compiled._arrays["0/table"].reshape(-1, 32) * compiled._arrays["0/scales"]
+    coded = pipeline(n_classes, filters=32)
+    coded[0].table[np.delete(np.arange(15), WORDS.index("José"))] = table.reshape(-1, 96)
+    expected = logits_of(coded, texts)
+    expected = expected if n_classes == 2 else expected - expected.mean(axis=1, keepdims=True)
+    np.testing.assert_allclose(
+        compiled.decision_function(texts).reshape(len(texts), -1), expected, atol=1e-5 * np.abs(expected).max()
+    )
+
+
+def test_float16_leaves_the_table_and_says_so():
+    compiled = compile(pipeline(), dtype="float16")
+    assert compiled.metadata["families"][0]["dtype"] == "float32"
+    assert compiled.metadata["report"]["notes"] == [
+        "the table of a convolution stays float32 for float16: choose int8 for a smaller one."
+    ]
+
+
+def test_rows_near_that_of_unknown_words_and_rare_ones_go_first():
+    table = np.zeros((5, 16), dtype=np.float32)
+    table[-1] = 3.0  # unknown words
+    table[0] = 3.0  # as those
+    table[1] = table[2] = 0.0
+    table[3, :8] = 3.0
+    weights = np.ones((16, 1))
+    frequency = np.array([9.0, 1.0, 4.0, 4.0])
+    ranked = rank(ConvolutionTable(Tokenizer(), list("abcd"), table, np.zeros(16, np.float32), weights, frequency))
+    assert ranked.order.tolist() == [2, 3, 1, 0]
+    # A filter without weight does not count.
+    weights[8:] = 0.0
+    ranked = rank(ConvolutionTable(Tokenizer(), list("abcd"), table, np.zeros(16, np.float32), weights, frequency))
+    assert ranked.order.tolist() == [2, 1, 0, 3]
+
+
+def test_a_pruned_word_is_an_unknown_word():
+    model = pipeline()
+    compiled = compile(model, prune=0.5)
+    words = compiled._arrays["0/words"].tobytes().decode()
+    assert compiled.metadata["families"][0]["rows"] == round(0.5 * (len(WORDS) - 1))
+    gone = [word for word in WORDS if word not in words and word != "José"]
+    assert gone
+    np.testing.assert_array_equal(
+        compiled.decision_function([f"film {gone[0]} film"]), compiled.decision_function(["film zzz film"])
+    )
+    assert compiled.decision_function([gone[0]]).tolist() != compile(model).decision_function([gone[0]]).tolist()
+
+
+def test_sizes(tmp_path):
+    words = [f"word{i}" for i in range(2000)]
+    random = np.random.default_rng(1)
+    texts = [" ".join(random.choice(words[:200], 10)) for _ in range(100)]
+    model = make_pipeline(convolution(words=words), LogisticRegression(C=0.1, max_iter=1000)).fit(
+        texts, np.arange(100) % 4
+    )
+    whole = compile(model, max_size="1MB")
+    assert whole.metadata["families"][0]["dtype"] == "float32"
+    for limit, dtype, all_rows in ((200_000, "int8", True), (60_000, "int8", False), (12_000, "int8", False)):
+        compiled = compile(model, max_size=limit)
+        compiled.save(tmp_path / "model.tlc")
+        size = (tmp_path / "model.tlc").stat().st_size
+        family = compiled.metadata["families"][0]
+        assert size <= limit
+        assert (family["rows"] == 2000) == all_rows
+        if not all_rows:
+            assert size > 0.8 * limit
+        assert family["dtype"] == dtype
+        assert compiled.predict(texts).shape == (100,)
+    with pytest.raises(InvalidParameterError, match="max_size=2,000 bytes is too small"):
+        compile(model, max_size=2000)

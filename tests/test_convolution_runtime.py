@@ -1,0 +1,258 @@
+"""Convolutions in compiled classifiers: what is refused, what is explained, threads, files."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import re
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tlclassic
+from tlclassic.errors import CorruptArtifactError, InvalidParameterError
+from tlclassic.kernels import load
+from tlclassic.runtime import CompiledClassifier
+from tlclassic.runtime.inputs import as_texts, strings
+from tlclassic.text import Tokenizer
+
+CASES = runpy.run_path(str(Path(__file__).with_name("runtime_cases.py")))
+TEXTS = [*CASES["TEXTS"], "film", "fine film", "nothing known"]
+WORDS = ["a", "film", "fine", "dull", "!", "josé"]
+
+
+def convolution(rng, outputs, dtype="int8", width=3, filters=32):
+    """A family of type "convolution" with random numbers: its metadata and arrays."""
+    raw = [word.encode() for word in WORDS]
+    blob, offsets = np.frombuffer(b"".join(raw), dtype=np.uint8), np.cumsum([0, *map(len, raw)]).astype(np.int64)
+    slots, _ = load("index").build_slots(blob, offsets, 64)
+    size = (len(WORDS) + 1) * width * filters
+    arrays = {"slots": slots, "words": blob, "offsets": offsets}
+    if dtype == "int8":
+        arrays["table"] = rng.integers(-127, 128, size).astype(np.int8)
+        arrays["scales"] = rng.uniform(0.001, 0.02, filters).astype(np.float32)
+    else:
+        arrays["table"] = rng.normal(size=size).astype(np.float32)
+    arrays["bias"] = rng.normal(size=filters).astype(np.float32)
+    arrays["weights"] = rng.normal(size=filters * outputs).astype(np.float32)
+    family = {
+        "type": "convolution", "rows": len(WORDS), "width": width, "filters": filters, "dtype": dtype,
+        "tokenizer": Tokenizer().to_dict(),
+    }  # fmt: skip
+    return family, arrays
+
+
+def good(outputs=3, dtype="int8", **metadata):
+    return CASES["state"](outputs, convolution(np.random.default_rng(2), outputs, dtype), **metadata)
+
+
+def mixed(outputs=3):
+    rng = np.random.default_rng(4)
+    families = [
+        convolution(rng, outputs, "float32"), CASES["ngrams"](rng, outputs),
+        CASES["vectors"](rng, outputs, WORDS), convolution(rng, outputs, width=2),
+    ]  # fmt: skip
+    return CompiledClassifier(*CASES["state"](outputs, *families))
+
+
+def expected_logits(metadata, arrays, texts):
+    """In plain Python, by the definition."""
+    family, outputs = metadata["families"][0], metadata["outputs"]
+    width, filters = family["width"], family["filters"]
+    table = arrays["0/table"].astype(np.float64).reshape(-1, width, filters)
+    table = table * arrays["0/scales"] if family["dtype"] == "int8" else table
+    logits = []
+    for text in texts:
+        rows = [WORDS.index(t) if t in WORDS else -1 for t in Tokenizer().tokenize(text)]
+        sums = [] if rows else [np.zeros(filters)]
+        for first in range(1 - width, len(rows)) if rows else ():
+            inside = [(first + o, o) for o in range(width) if 0 <= first + o < len(rows)]
+            sums.append(sum(table[rows[place], o] for place, o in inside))
+        features = np.maximum(0.0, arrays["0/bias"] + np.max(sums, axis=0))
+        logits.append(arrays["bias"] + features @ arrays["0/weights"].reshape(filters, outputs).astype(np.float64))
+    return np.array(logits)
+
+
+# -- scores -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("outputs", [1, 2, 3, 20])
+def test_scores_are_those_of_the_definition(dtype, outputs):
+    metadata, arrays = good(outputs, dtype)
+    model = CompiledClassifier(metadata, arrays)
+    expected = expected_logits(metadata, arrays, TEXTS)
+    assert np.ptp(expected, axis=0).min() > 0.1
+    got = model.decision_function(TEXTS)
+    np.testing.assert_allclose(got.reshape(len(TEXTS), -1), expected, atol=1e-4)
+    best = (got > 0).astype(int) if outputs == 1 else got.argmax(axis=1)
+    np.testing.assert_array_equal(model.predict(TEXTS), model.classes_[best])
+    assert f"({max(2, outputs)} classes, convolution, " in repr(model)
+
+
+def test_no_texts_and_all_ways_to_hold_them():
+    model = CompiledClassifier(*good())
+    assert model.predict([]).shape == (0,)
+    assert model.decision_function([]).shape == (0, 3)
+    texts = ["a fine film", "dull", ""]
+    expected = model.decision_function(texts)
+    for held in (tuple(texts), [text.encode() for text in texts], ["a fine film", b"dull", np.str_("")]):
+        np.testing.assert_array_equal(model.decision_function(held), expected)
+    for held in (np.array(texts), np.array(texts, dtype="S"), np.array(texts, dtype=object)):
+        np.testing.assert_array_equal(model.decision_function(held), expected)
+    with pytest.raises(InvalidParameterError, match=r"X\[1\] must be a string; got None"):
+        model.predict(["a", None])
+
+
+def test_strings_of_a_list_are_not_copied():
+    texts = ["fine", "film", "日本", "dull"]
+    for held in (texts, tuple(texts)):
+        found = strings(held, as_texts(held), 1, 3)
+        assert len(found) == 2
+        assert found[0] is texts[1]
+        assert found[1] is texts[2]
+    assert strings(["a", b"\xff", "c"], as_texts(["a", b"\xff", "c"]), 0, 2) == ["a", "\ufffd"]
+
+
+def test_batches_and_threads_change_nothing():
+    for model in (mixed(), CompiledClassifier(*good(dtype="float32"))):
+        texts = [f"{text} {i}" for i in range(250) for text in TEXTS[:9]]
+        logits, labels = model.decision_function(texts), model.predict(texts)
+        for threads in (2, 3, 7):
+            np.testing.assert_array_equal(model.decision_function(texts, threads=threads), logits)
+            np.testing.assert_array_equal(model.predict(texts, threads=threads), labels)
+        singly = np.vstack([model.decision_function([text]) for text in texts[:30]])
+        np.testing.assert_array_equal(singly, logits[:30])
+
+
+def test_several_labels_with_thresholds():
+    metadata, arrays = good(3, multilabel=True, link="sigmoid")
+    model = CompiledClassifier(metadata, arrays)
+    proba = model.predict_proba(TEXTS)
+    arrays = {**arrays, "thresholds": np.median(proba, axis=0)}
+    indicators = CompiledClassifier(metadata, arrays).predict(TEXTS)
+    np.testing.assert_array_equal(indicators, (proba >= arrays["thresholds"]).astype(int))
+    assert 0.3 < indicators.mean() < 0.8
+
+
+# -- explanations -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_an_explanation_sums_to_the_logit(outputs, dtype):
+    model = CompiledClassifier(*good(outputs, dtype))
+    for text in TEXTS:
+        for label in model.classes_:
+            explanation = model.explain(text, label)
+            total = explanation.bias + sum(part.weight for part in explanation.contributions)
+            assert total == pytest.approx(explanation.logit, abs=1e-4)
+            assert {part.family for part in explanation.contributions} <= {"convolution"}
+            assert len(explanation.contributions) == len(Tokenizer().tokenize(text))
+
+
+def test_an_explanation_of_several_families():
+    model = mixed()
+    explanation = model.explain("a fine, dull film: José film")
+    assert {part.family for part in explanation.contributions} == {"convolution", "word", "vectors"}
+    total = explanation.bias + sum(part.weight for part in explanation.contributions)
+    assert total == pytest.approx(explanation.logit, abs=1e-4)
+
+
+def test_what_a_word_weighs():
+    metadata, arrays = good(1, "float32")
+    table = np.zeros((len(WORDS) + 1, 3, 32), dtype=np.float32)
+    # Filter 0: "fine" before "film". Filter 1: "dull" anywhere, but it stays below zero.
+    table[2, 0, 0], table[1, 1, 0], table[3, :, 1] = 2.0, 3.0, 1.0
+    weights = np.zeros(32, dtype=np.float32)
+    weights[:2] = [0.5, 7.0]
+    bias = np.full(32, -1.5, dtype=np.float32)
+    arrays.update({"0/table": table.ravel(), "0/weights": weights, "0/bias": bias, "bias": np.array([0.25])})
+    found = CompiledClassifier(metadata, arrays).explain("Fine film, a film. Dull", "c1")
+    assert found.logit == pytest.approx(0.25 + 0.5 * (2.0 + 3.0 - 1.5))
+    assert found.bias == pytest.approx(0.25 - 0.5 * 1.5)
+    assert [(part.text, part.start, part.end, part.weight) for part in found.contributions] == [
+        ("fine", 0, 4, 1.0), ("film", 5, 9, 1.5), ("a", 11, 12, 0.0), ("film", 13, 17, 0.0), ("dull", 19, 23, 0.0),
+    ]  # fmt: skip
+
+
+# -- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_copies_and_files(tmp_path):
+    model = mixed()
+    expected = model.decision_function(TEXTS)
+    model.save(tmp_path / "model.tlc")
+    read = CompiledClassifier.load(tmp_path / "model.tlc")
+    for twin in (read, tlclassic.load(tmp_path / "model.tlc"), copy.deepcopy(model), pickle.loads(pickle.dumps(read))):
+        np.testing.assert_array_equal(twin.decision_function(TEXTS), expected)
+        assert twin.metadata == model.metadata
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("type", "convolutions", "families[0].type must be one of 'ngrams', 'vectors', 'convolution'"),
+        ("rows", 5, "array '0/offsets' must cut 5 words; got 6"),
+        ("rows", None, "families[0].rows must be of type int; got None"),
+        ("rows", -1, "families[0].rows must be from 0 to 2147483646; got -1"),
+        ("width", 0, "families[0].width must be from 1 to 8; got 0"),
+        ("width", 9, "families[0].width must be from 1 to 8; got 9"),
+        ("width", 2, "array '0/table' must hold 6 rows and one more of 64; got 672"),
+        ("filters", 24, "families[0].filters must be a multiple of 16; got 24"),
+        ("filters", 0, "families[0].filters must be from 16 to 16384; got 0"),
+        ("filters", 16, "array '0/table' must hold 6 rows and one more of 48; got 672"),
+        ("filters", True, "families[0].filters must be of type int; got True"),
+        ("dtype", "float16", "families[0].dtype must be one of 'float32', 'int8'; got 'float16'"),
+        ("dtype", "float32", "array '0/table' must be contiguous float32 of one dimension; got int8"),
+        ("tokenizer", [], "families[0].tokenizer must be of type dict"),
+        ("tokenizer", {"type": "spacy"}, "the tokenizer of family 0 cannot be made"),
+    ],
+)
+def test_metadata_that_is_refused(name, value, message):
+    metadata, arrays = good()
+    metadata["families"][0][name] = value
+    with pytest.raises(CorruptArtifactError, match=re.escape(message)):
+        CompiledClassifier(metadata, arrays)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+@pytest.mark.parametrize("name", ["slots", "words", "offsets", "table", "scales", "bias", "weights"])
+def test_arrays_that_are_refused(dtype, name):
+    metadata, arrays = good(dtype=dtype)
+    if f"0/{name}" not in arrays:
+        return
+    array = arrays[f"0/{name}"]
+    for bad in (None, array[:-1], array.astype("i2"), array[None], np.repeat(array, 2)[::2]):
+        changed = {key: value for key, value in arrays.items() if key != f"0/{name}"}
+        changed |= {} if bad is None else {f"0/{name}": bad}
+        with pytest.raises(CorruptArtifactError, match=r"array '0/[a-z]+' "):
+            CompiledClassifier(metadata, changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("scales", 0.0, "positive and finite"), ("scales", -0.1, "positive and finite"),
+        ("scales", np.nan, "positive and finite"), ("scales", np.inf, "positive and finite"),
+        ("bias", np.nan, "finite"), ("bias", np.inf, "finite"),
+    ],
+)  # fmt: skip
+def test_numbers_that_are_refused(name, value, message):
+    metadata, arrays = good()
+    arrays[f"0/{name}"][3] = value
+    with pytest.raises(CorruptArtifactError, match=f"array '0/{name}' must be {message}"):
+        CompiledClassifier(metadata, arrays)
+
+
+def test_tables_of_noise_give_numbers_and_no_crash():
+    rng = np.random.default_rng(0)
+    for dtype in ("float32", "int8"):
+        metadata, arrays = good(dtype=dtype)
+        for name in ("0/slots", "0/table", "0/weights"):
+            arrays[name] = np.frombuffer(rng.bytes(arrays[name].nbytes), dtype=arrays[name].dtype)
+        with np.errstate(all="ignore"):
+            model = CompiledClassifier(metadata, arrays)
+            assert set(model.predict(TEXTS)) <= set(model.classes_)
