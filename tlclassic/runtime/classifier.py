@@ -28,8 +28,8 @@ __all__ = ["CompiledClassifier"]
 _KIND = "compiled"
 #: Fewer texts are not worth a thread of their own.
 _TEXTS_PER_THREAD = 256
-#: Texts whose words are looked up at a time: their rows should still be near when they are added up.
-_PIECE = 1024
+#: Texts whose words are looked up at a time: index and table take turns in the cache, so not too few.
+_PIECE = 4096
 #: What the kernel calls by number.
 _NUMBERED = ("counts", "norm", "unit")
 _CLASS_TYPES = {"str": np.str_, "int64": np.int64, "bool": np.bool_, "float64": np.float64}
