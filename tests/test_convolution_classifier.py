@@ -89,7 +89,7 @@ def test_word_vectors_carry_over_to_words_that_no_text_had():
     model = small(vectors=vectors, vectors_rate=0.0).fit(["good film", "bad film"] * 60, ["pos", "neg"] * 60)
     assert model.predict(["fine", "dull"]).tolist() == ["pos", "neg"]
     # They stay what they were, up to the scale that all have.
-    rows = model.convolution_.lookup(["good fine"]).rows
+    rows = model.convolution_.lookup(["good fine"])[0]
     assert model.convolution_.table_[rows[0]].tolist() == model.convolution_.table_[rows[1]].tolist()
 
 

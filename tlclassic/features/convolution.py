@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
@@ -11,13 +10,11 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from tlclassic._validate import check_texts
-from tlclassic.errors import ArtifactError, CorruptArtifactError, InvalidParameterError
+from tlclassic.errors import ArtifactError, CorruptArtifactError
 from tlclassic.features.tokens import batches
 from tlclassic.kernels import load
-from tlclassic.text import Lookup, Tokenizer
-from tlclassic.vectors.making import index_words
 
-__all__ = ["TextConvolution"]
+__all__ = ["TextConvolution", "find_rows", "word_buckets", "words_of"]
 
 
 class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -25,24 +22,23 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Embedding and filters are one table: what each word adds to a filter in each place of a window. Feature f is
     ``max(0, bias[f] + max over windows of the sum of its words)``. A window may reach beyond either end of the text,
-    where nothing is added. :class:`tlclassic.ConvolutionClassifier` makes it; there is nothing to fit.
+    where nothing is added. Words are those of :class:`tlclassic.NgramVectorizer`, known by their hash: no text of a
+    word is kept. :class:`tlclassic.ConvolutionClassifier` makes it; there is nothing to fit.
 
     Parameters
     ----------
-    tokenizer : Tokenizer
-    words : sequence of str of length n_words
-        All different.
+    buckets : int64 array of shape (n_words,), ascending
+        The top ``bits`` bits of the words' hashes.
+    bits : int
+        From 6 to 28.
     table : float32 array of shape (n_words + 1, width * filters)
-        The last row is that of words that are not among ``words``. ``filters`` is a multiple of 16, ``width`` at
-        most 8.
+        The last row is that of all other words. ``filters`` is a multiple of 16, ``width`` at most 8.
     bias : float32 array of shape (filters,)
     frequency : float64 array of shape (n_words,)
         How often each word is to be expected, for pruning and rounding when it is compiled.
 
     Attributes
     ----------
-    tokenizer_, words_, table_, bias_, frequency_
-        As given.
     width, filters : int
 
     Notes
@@ -52,49 +48,25 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Examples
     --------
     >>> import numpy as np
-    >>> from tlclassic.text import Tokenizer
+    >>> buckets = word_buckets(["not", "good"], bits=16)
     >>> table = np.zeros((3, 2 * 16), dtype="float32")
-    >>> table[0, :16] = table[1, 16:] = 1.0  # "not" before "good"
+    >>> table[np.argsort(buckets).argsort()[0], :16] = 1.0  # "not" before
+    >>> table[np.argsort(buckets).argsort()[1], 16:] = 1.0  # "good"
     >>> bias = np.full(16, -1.0, dtype="float32")
-    >>> pair = TextConvolution(Tokenizer(), ["not", "good"], table, bias, np.ones(2))
+    >>> pair = TextConvolution(np.sort(buckets), 16, table, bias, np.ones(2))
     >>> pair.transform(["not good", "good", "good, not"])[:, 0].tolist()
     [1.0, 0.0, 0.0]
     """
 
     def __init__(
         self,
-        tokenizer: Tokenizer,
-        words: Sequence[str],
+        buckets: NDArray[np.int64],
+        bits: int,
         table: NDArray[np.float32],
         bias: NDArray[np.float32],
         frequency: NDArray[np.float64],
     ) -> None:
-        self.tokenizer, self.words, self.table, self.bias, self.frequency = tokenizer, words, table, bias, frequency
-
-    @property
-    def tokenizer_(self) -> Tokenizer:
-        """Cuts texts into words."""
-        return self.tokenizer
-
-    @property
-    def words_(self) -> Sequence[str]:
-        """Of the rows of the table but the last."""
-        return self.words
-
-    @property
-    def table_(self) -> NDArray[np.float32]:
-        """Of shape (n_words + 1, width * filters)."""
-        return self.table
-
-    @property
-    def bias_(self) -> NDArray[np.float32]:
-        """Of shape (filters,)."""
-        return self.bias
-
-    @property
-    def frequency_(self) -> NDArray[np.float64]:
-        """Of shape (n_words,)."""
-        return self.frequency
+        self.buckets, self.bits, self.table, self.bias, self.frequency = buckets, bits, table, bias, frequency
 
     @property
     def filters(self) -> int:
@@ -106,13 +78,6 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Words of a window."""
         return int(self.table.shape[1]) // len(self.bias)
 
-    @property
-    def index_(self) -> Any:
-        """From a word to its row."""
-        if vars(self).get("_index") is None:
-            self._index = index_words(self.words)
-        return self._index
-
     def fit(self, X: Any = None, y: Any = None) -> Self:
         """Nothing: the table is given."""
         return self
@@ -120,9 +85,10 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
-    def lookup(self, texts: Sequence[str]) -> Lookup:
-        """The rows of the words of texts, -1 for unknown ones."""
-        return self.tokenizer.lookup(texts, self.index_)
+    def lookup(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """``(rows, indptr)``: the rows of the words of texts, of all other words the last one, and their ends."""
+        found, indptr = words_of(self.bits).buckets(texts)[:2]
+        return find_rows(found, self.buckets), indptr
 
     def transform(self, X: Any) -> NDArray[np.float32]:
         """Features, float32 of shape (n, filters).
@@ -141,19 +107,18 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         out = np.empty((len(texts), self.filters), dtype=np.float32)
         start = 0
         for batch in batches(texts):
-            found = self.lookup(batch)
             part = out[start : start + len(batch)]
-            load("convolve").features(found.rows, found.indptr, self.table, None, self.bias, part)
+            load("convolve").features(*self.lookup(batch), self.table, None, self.bias, part)
             start += len(batch)
         return out
 
     def exact(self, X: Any) -> NDArray[np.float64]:
         """The same in float64, without the kernel: what a compiled classifier is held against."""
-        found = self.lookup(list(X))
+        all_rows, indptr = self.lookup(list(X))
         table, bias = self.table.astype(np.float64), self.bias.astype(np.float64)
-        out = np.empty((len(found.indptr) - 1, self.filters))
+        out = np.empty((len(indptr) - 1, self.filters))
         for text in range(len(out)):
-            rows = found.rows[found.indptr[text] : found.indptr[text + 1]]
+            rows = all_rows[indptr[text] : indptr[text + 1]]
             out[text] = np.maximum(bias + self._windows(table[rows]).max(axis=0), 0.0)
         return out
 
@@ -178,9 +143,8 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """``(metadata, arrays)`` for :meth:`from_state`."""
-        index = self.index_
-        arrays = {"words": index.words, "offsets": index.offsets, "table": self.table, "bias": self.bias}
-        return {"tokenizer": self.tokenizer.to_dict()}, {**arrays, "frequency": self.frequency}
+        names = ("buckets", "table", "bias", "frequency")
+        return {"bits": int(self.bits)}, {name: getattr(self, name) for name in names}
 
     @classmethod
     def from_state(cls, metadata: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -191,15 +155,14 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         CorruptArtifactError
             When a part is missing or shapes do not match.
         """
+        dtypes = {"buckets": np.int64, "table": np.float32, "bias": np.float32, "frequency": np.float64}
         try:
-            tokenizer = Tokenizer.from_dict(metadata["tokenizer"])
-            words = cut_words(arrays["words"], arrays["offsets"])
-            table, bias = (np.asarray(arrays[name], dtype=np.float32) for name in ("table", "bias"))
-            made = cls(tokenizer, words, table, bias, np.asarray(arrays["frequency"], dtype=np.float64))
+            parts = {name: np.asarray(arrays[name], dtype=dtype) for name, dtype in dtypes.items()}
+            made = cls(bits=int(metadata["bits"]), **parts)
             made._check()
         except ArtifactError:
             raise
-        except (KeyError, TypeError, ValueError, InvalidParameterError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise CorruptArtifactError(f"the saved TextConvolution is incomplete or altered: {error!r}.") from error
         return made
 
@@ -210,16 +173,35 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         most = load("convolve").MAX_WIDTH
         if self.table.ndim != 2 or self.table.shape[1] % filters or not 1 <= self.table.shape[1] // filters <= most:
             raise CorruptArtifactError(f"the saved TextConvolution's table has shape {self.table.shape}.")
-        if len(self.table) != len(self.words) + 1 or self.frequency.shape != (len(self.words),):
+        if len(self.table) != len(self.buckets) + 1 or self.frequency.shape != (len(self.buckets),):
             raise CorruptArtifactError("the saved TextConvolution has another number of words than rows.")
+        if not 6 <= self.bits <= load("ngrams").MAX_BITS:
+            raise CorruptArtifactError(f"the saved TextConvolution has {self.bits} bits.")
+        inside = len(self.buckets) == 0 or (self.buckets[0] >= 0 and self.buckets[-1] < 1 << self.bits)
+        if not inside or (np.diff(self.buckets) <= 0).any():
+            raise CorruptArtifactError("the saved TextConvolution's buckets do not ascend.")
         if not np.isfinite(self.table).all() or not np.isfinite(self.bias).all():
             raise CorruptArtifactError("the saved TextConvolution holds numbers that are not finite.")
 
 
-def cut_words(blob: NDArray[np.uint8], offsets: NDArray[np.int64]) -> list[str]:
-    """Words from their UTF-8 bytes, end to end."""
-    data = blob.tobytes()
-    bounds = offsets.tolist()
-    if not bounds or bounds[0] != 0 or bounds[-1] != len(data) or any(np.diff(offsets) < 0):
-        raise CorruptArtifactError("the saved words are not cut where they should be.")
-    return [data[start:stop].decode("utf-8") for start, stop in itertools.pairwise(bounds)]
+def words_of(bits: int) -> Any:
+    """What cuts texts into words and hashes those."""
+    return load("ngrams").Ngrams(words=(1, 1), chars=(0, 0), bits=bits, fold=True, keep_punctuation=True)
+
+
+def word_buckets(words: Sequence[str], bits: int) -> NDArray[np.int64]:
+    """The bucket of each word, int64 of shape (n,); -1 for what is no word or several."""
+    found, indptr = words_of(bits).buckets(list(words))[:2]
+    alone = np.diff(indptr) == 1
+    buckets = np.full(len(alone), -1, dtype=np.int64)
+    buckets[alone] = found[indptr[:-1][alone]]
+    return buckets
+
+
+def find_rows(found: NDArray[np.uint32], buckets: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The places of buckets among the ascending ``buckets``; one past the last where they are not there."""
+    places = np.searchsorted(buckets, found)
+    if not len(buckets):
+        return places.astype(np.int32)
+    known = buckets[np.minimum(places, len(buckets) - 1)] == found
+    return np.where(known, places, len(buckets)).astype(np.int32)

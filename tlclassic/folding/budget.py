@@ -42,11 +42,12 @@ class Ranking:
             sparse = n_rows * n_outputs * item + buckets // 8 + 4 * (buckets // RANK_BLOCK)
             idf = 4 * n_rows if self.table.idf is not None else 0
             return min(buckets * n_outputs * item, sparse) + idf
-        assert self.lengths is not None  # a ranking of words has them
         if isinstance(self.table, ConvolutionTable):
-            per_row = int(self.table.table.shape[1]) * (1 if dtype == "int8" else 4)
-        else:
-            per_row = sum(n_outputs * item + (0 if block.weights is None else 4) for block in self.table.blocks)
+            buckets = 1 << self.table.bits
+            row = int(self.table.table.shape[1]) * (1 if dtype == "int8" else 4)
+            return n_rows * row + buckets // 8 + 4 * (buckets // RANK_BLOCK)
+        assert self.lengths is not None  # a ranking of words has them
+        per_row = sum(n_outputs * item + (0 if block.weights is None else 4) for block in self.table.blocks)
         return n_rows * (per_row + 8) + 8 * slot_count(n_rows) + int(self.lengths[n_rows])
 
 
@@ -61,11 +62,10 @@ def rank(table: Table) -> Ranking:
         norms = np.sqrt((table.weights**2).sum(axis=1))
         return Ranking(table, np.argsort(-norms, kind="stable"))
     if isinstance(table, ConvolutionTable):
-        norms = _distances(table)
-    else:
-        norms = np.sqrt(sum((block.table**2).sum(axis=1) for block in table.blocks))
-        # A word without weight still counts in the denominator.
-        norms = norms + (norms.mean() if len(norms) else 0.0)
+        return Ranking(table, np.argsort(-_distances(table) * np.sqrt(table.frequency), kind="stable"))
+    norms = np.sqrt(sum((block.table**2).sum(axis=1) for block in table.blocks))
+    # A word without weight still counts in the denominator.
+    norms = norms + (norms.mean() if len(norms) else 0.0)
     order = np.argsort(-norms * np.sqrt(table.frequency), kind="stable")
     lengths = np.array([len(word.encode("utf-8")) for word in table.words], dtype=np.int64)
     return Ranking(table, order, np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths[order])]))

@@ -137,7 +137,8 @@ def _vectors(table: VectorsTable, dtype: str) -> tuple[dict[str, Any], Arrays]:
 
 
 def _convolution(table: ConvolutionTable, dtype: str) -> tuple[dict[str, Any], Arrays]:
-    arrays = _word_index(table.words)
+    arrays: Arrays = {}
+    arrays["bitmap"], arrays["ranks"] = _bitmap(table.buckets, 1 << table.bits)
     filters = len(table.bias)
     values: NDArray[Any] = np.asarray(table.table, dtype=np.float32)
     if dtype == "int8":
@@ -149,11 +150,11 @@ def _convolution(table: ConvolutionTable, dtype: str) -> tuple[dict[str, Any], A
     arrays["weights"] = encode(table.weights, "float32")[0].ravel()
     family = {
         "type": "convolution",
-        "tokenizer": table.tokenizer.to_dict(),
+        "bits": table.bits,
         "width": table.width,
         "filters": filters,
         "dtype": "int8" if dtype == "int8" else "float32",
-        "rows": len(table.words),
+        "rows": len(table.buckets),
     }
     return family, arrays
 

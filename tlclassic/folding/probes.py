@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tlclassic.folding.tables import NgramTable, Table
+from tlclassic.folding.tables import Table, VectorsTable
 
 __all__ = ["probe_texts"]
 
@@ -18,7 +18,7 @@ _LETTERS = list("etaoinshrdlucmfwygpbvk")
 def probe_texts(tables: Sequence[Table], n_texts: int = 128, seed: int = 0) -> list[str]:
     """Texts of known and unknown words and of none, the same for the same tables."""
     random = np.random.default_rng(seed)
-    words = [word for table in tables if not isinstance(table, NgramTable) for word in table.words[:20_000]]
+    words = [word for table in tables if isinstance(table, VectorsTable) for word in table.words[:20_000]]
     texts = list(_CORNERS)
     while len(texts) < n_texts:
         length = int(random.integers(1, 30))

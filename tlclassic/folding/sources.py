@@ -226,15 +226,13 @@ _NOT_LINEAR = {
 
 
 def _fold_convolution(place: str, source: TextConvolution, coef: Matrix) -> Folded:
-    _check_tokenizer(place, source)
-    rows, words = reachable(source.tokenizer_, source.words_, source.index_)
     table = ConvolutionTable(
-        tokenizer=source.tokenizer_,
-        words=words,
-        table=source.table_[np.append(rows, len(source.words_))],
-        bias=source.bias_,
+        bits=int(source.bits),
+        buckets=np.asarray(source.buckets, dtype=np.int64),
+        table=source.table,
+        bias=source.bias,
         weights=np.ascontiguousarray(coef.T, dtype=np.float64),
-        frequency=np.asarray(source.frequency_, dtype=np.float64)[rows],
+        frequency=np.asarray(source.frequency, dtype=np.float64),
     )
     return [table], np.zeros(len(coef))
 

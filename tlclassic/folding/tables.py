@@ -5,7 +5,7 @@ Of a convolution: what each word adds to a filter in each place of a window, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -153,18 +153,19 @@ class ConvolutionTable:
 
     Attributes
     ----------
-    tokenizer : Tokenizer
-    words : sequence of str of length n_words
+    bits : int
+    buckets : int64 array of shape (n_words,), ascending
+        Of the words' hashes.
     table : float32 array of shape (n_words + 1, width * filters)
-        The last row is that of unknown words.
+        The last row is that of all other words.
     bias : float32 array of shape (filters,)
     weights : float64 array of shape (filters, n_outputs)
     frequency : float64 array of shape (n_words,)
         How often each word is to be expected, up to a factor.
     """
 
-    tokenizer: Any
-    words: Sequence[str]
+    bits: int
+    buckets: NDArray[np.int64]
     table: NDArray[np.float32]
     bias: NDArray[np.float32]
     weights: NDArray[np.float64]
@@ -181,10 +182,9 @@ class ConvolutionTable:
         return float(np.abs(self.table).max(initial=0.0)) * float(np.abs(self.weights).max(initial=0.0))
 
     def take(self, rows: NDArray[Any]) -> ConvolutionTable:
-        """Only these rows, ascending, and that of unknown words."""
-        words = [self.words[row] for row in rows.tolist()]
-        table = self.table[np.append(rows, len(self.words))]
-        return replace(self, words=words, table=table, frequency=self.frequency[rows])
+        """Only these rows, ascending, and that of all other words."""
+        table = self.table[np.append(rows, len(self.buckets))]
+        return replace(self, buckets=self.buckets[rows], table=table, frequency=self.frequency[rows])
 
     def mapped(self, change: Mapping) -> ConvolutionTable:
         """With the weights of the filters changed; what the words add to those has no outputs."""

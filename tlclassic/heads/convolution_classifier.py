@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
@@ -15,23 +14,26 @@ from threadpoolctl import threadpool_limits
 
 from tlclassic._validate import check_choice, check_integer, check_number, check_texts
 from tlclassic.errors import ArtifactError, CorruptArtifactError, InvalidParameterError
-from tlclassic.features.convolution import TextConvolution
+from tlclassic.features.convolution import TextConvolution, find_rows, words_of
+from tlclassic.features.tokens import batches as text_batches
+from tlclassic.heads.convolution_start import start_from
 from tlclassic.heads.convolution_training import Descent, Network, batches
 from tlclassic.heads.ngram_state import decode_labels, decode_parameter, encode_labels, encode_parameter
 from tlclassic.heads.predicting import LogitClassifier
 from tlclassic.heads.solvers import row_weights
 from tlclassic.heads.targets import Targets, read_targets
 from tlclassic.kernels import load
-from tlclassic.text import Tokenizer
 from tlclassic.vectors import WordVectors, load_vectors
-from tlclassic.vectors.making import index_words
 
 __all__ = ["ConvolutionClassifier"]
 
 #: Texts seen in all that "auto" epochs aim at, and the fewest and most epochs.
 _AIM, _FEWEST, _MOST = 400_000, 4, 25
-#: Root mean square of the entries of word vectors when training begins.
-_SPREAD = 1.0 / 3.0
+#: Bits of the words' hashes while it is trained, and afterwards: so many more than tell the words' number, of which one
+#: in a hundred then has the bucket of another.
+_BITS, _LEAST_BITS, _SPARE_BITS = 28, 12, 7
+#: Dimensions, and root mean square of the entries, of vectors to start from where none are given.
+_DIM, _SPREAD = 64, 1.0 / 3.0
 Progress = Callable[[int, int], object]
 
 
@@ -158,14 +160,15 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
         self._check_parameters()
         texts, targets, weights = self._read(X, y, sample_weight, classes)
         random = np.random.default_rng(self.random_state)
-        tokenizer = Tokenizer(punctuation="keep")
-        words, counts, start = self._vocabulary(tokenizer, texts, random)
-        rows, indptr = _rows(tokenizer, texts, words)
+        found, indptr = _read_words(texts)
+        buckets, counts, start = self._vocabulary(found, random)
+        rows = find_rows(found, buckets)
         network = Network.start(start, self.width, self.filters, targets.outputs.shape[1], random)
         with threadpool_limits(1):
             self._descend(network, (rows, indptr), targets, weights, random, on_epoch)
             table = network.vectors @ network.filters
-        self.convolution_ = TextConvolution(tokenizer, words, table, network.bias, counts)
+        bits = int(np.clip(np.ceil(np.log2(max(1, len(buckets)))) + _SPARE_BITS, _LEAST_BITS, _BITS))
+        self.convolution_ = _in_fewer_bits(TextConvolution(buckets, _BITS, table, network.bias, counts), bits)
         self.coef_ = np.ascontiguousarray(network.weights.T, dtype=np.float64)
         self.intercept_ = network.intercept.astype(np.float64)
         self.classes_, self.multilabel_ = targets.classes, targets.multilabel
@@ -206,24 +209,21 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
         return int(self.epochs) if self.epochs != "auto" else int(np.clip(_AIM // n, _FEWEST, _MOST))
 
     def _vocabulary(
-        self, tokenizer: Tokenizer, texts: Sequence[str], random: np.random.Generator
-    ) -> tuple[list[str], NDArray[np.float64], NDArray[np.float32]]:
-        """The words, how often each is to be expected, and vectors to start from, one more for unknown words."""
-        counts = Counter(word for text in texts for word in tokenizer.tokenize(text))
+        self, found: NDArray[np.uint32], random: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float32]]:
+        """The words' buckets, how often each is to be expected, and vectors to start from, one more for all others."""
+        seen, counts = np.unique(found, return_counts=True)
+        known = seen[counts >= self.min_count].astype(np.int64)
         vectors = load_vectors(self.vectors) if isinstance(self.vectors, (str, os.PathLike)) else self.vectors
-        known = {word for word, count in counts.items() if count >= self.min_count}
         if vectors is None:
-            words = sorted(known, key=lambda word: (-counts[word], word))
-            start = random.normal(0.0, _SPREAD, (len(words) + 1, 64)).astype(np.float32)
+            buckets, start = known, random.normal(0.0, _SPREAD, (len(known) + 1, _DIM)).astype(np.float32)
         else:
-            # Only what the tokeniser gives: of others no text has any.
-            theirs = {word for word in vectors.words if counts.get(word, 0) or tokenizer.tokenize(word) == [word]}
-            words = sorted(known | theirs, key=lambda word: (-counts.get(word, 0), word))
-            start = _start_from(vectors, words, random)
+            buckets, start = start_from(vectors, known, _BITS, random)
         start[-1] = 0.0
         # Half an occurrence for a word that was not seen: it is known for the texts to come.
-        expected = np.array([counts.get(word, 0) + 0.5 for word in words], dtype=np.float64)
-        return words, expected, start
+        places = find_rows(buckets.astype(np.uint32), seen.astype(np.int64))
+        expected = np.append(counts, 0)[places] + 0.5
+        return buckets, expected.astype(np.float64), start
 
     def _read(
         self, X: Any, y: Any, sample_weight: Any, classes: Any
@@ -329,18 +329,20 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
             raise CorruptArtifactError("the saved ConvolutionClassifier's coefficients do not fit its classes.")
 
 
-def _rows(tokenizer: Tokenizer, texts: Sequence[str], words: list[str]) -> tuple[Any, NDArray[np.int64]]:
-    """The words of all texts as rows, those that are not known as the one past the last."""
-    found = tokenizer.lookup(texts, index_words(words))
-    return np.where(found.rows < 0, len(words), found.rows).astype(np.int32), found.indptr
+def _read_words(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The buckets of the words of all texts, and where those of each end."""
+    parts = [words_of(_BITS).buckets(batch)[:2] for batch in text_batches(texts)]
+    starts = np.concatenate([[0], np.cumsum([len(found) for found, _ in parts])])
+    ends = [start + indptr[1:] for start, (_, indptr) in zip(starts.tolist(), parts, strict=False)]
+    return np.concatenate([found for found, _ in parts]), np.concatenate([np.zeros(1, np.int64), *ends])
 
 
-def _start_from(vectors: WordVectors, words: list[str], random: np.random.Generator) -> NDArray[np.float32]:
-    """The words' vectors, scaled alike; random ones for words that have none. One more row for unknown words."""
-    rows = vectors.index.find_many(words)
-    known = np.flatnonzero(rows >= 0)
-    table = random.normal(0.0, 0.3 * _SPREAD, (len(words) + 1, vectors.dim)).astype(np.float32)
-    found = np.asarray(vectors.take(rows[known]), dtype=np.float32)
-    spread = float(np.sqrt((found.astype(np.float64) ** 2).mean())) if found.size else 0.0
-    table[known] = found * np.float32(_SPREAD / spread if spread else 1.0)
-    return table
+def _in_fewer_bits(convolution: TextConvolution, bits: int) -> TextConvolution:
+    """Of words that then share a bucket the most frequent stays."""
+    shorter = convolution.buckets >> (_BITS - bits)
+    order = np.lexsort((-convolution.frequency, shorter))
+    first = order[np.unique(shorter[order], return_index=True)[1]]
+    rows = np.append(first, len(convolution.buckets))
+    return TextConvolution(
+        shorter[first], bits, convolution.table[rows], convolution.bias, convolution.frequency[first]
+    )

@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 MAX_WIDTH: int
 
+def rows_of(
+    buckets: NDArray[np.uint32], bitmap: NDArray[np.uint64], ranks: NDArray[np.uint32]
+) -> NDArray[np.int32]: ...
 def add_convolved(
     out: NDArray[np.float64],
     rows: NDArray[np.int32],

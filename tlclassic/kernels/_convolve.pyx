@@ -4,13 +4,15 @@
 Texts are independent of each other: one text gives the same bits as that text in a batch.
 """
 
-from libc.stdint cimport INT32_MAX, int8_t, int16_t, int32_t, int64_t
+from libc.stdint cimport INT32_MAX, int8_t, int16_t, int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, realloc
 
 import numpy as np
 
 cdef extern from "convolve.h" nogil:
     const int TLC_LANES
+    void tlc_rows_of(
+        const uint32_t *buckets, int64_t n, const uint64_t *bitmap, const uint32_t *ranks, int32_t *rows)
     void tlc_prefetch(const void *row, int64_t n_bytes)
     void tlc_windows_int8(int16_t *best, const int8_t *const *rows, int64_t n_windows, int64_t width, int64_t filters)
     void tlc_windows_float32(
@@ -152,6 +154,23 @@ cdef _activations(
                 tlc_activate_float32(x, room.best, &bias[0], room.filters)
             if out == NULL:
                 tlc_add_products(logits + i * n_outputs, room.outputs, x, weights, n_outputs, room.filters)
+
+
+def rows_of(const uint32_t[::1] buckets not None, const uint64_t[::1] bitmap not None, const uint32_t[::1] ranks not None):
+    """See _convolve_plain.py."""
+    cdef Py_ssize_t n = buckets.shape[0], i
+    cdef uint64_t size = <uint64_t>bitmap.shape[0] * 64
+    found = np.empty(n, dtype=np.int32)
+    cdef int32_t[::1] rows = found
+    if ranks.shape[0] != bitmap.shape[0] + 1:
+        raise ValueError("ranks must have one number more than bitmap has words")
+    for i in range(n):
+        if buckets[i] >= size:
+            raise ValueError("buckets must be below the number of bits of the map")
+    if n:
+        with nogil:
+            tlc_rows_of(&buckets[0], n, &bitmap[0], &ranks[0], &rows[0])
+    return found
 
 
 def add_convolved(

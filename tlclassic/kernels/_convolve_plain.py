@@ -14,11 +14,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_WIDTH", "add_convolved", "backward", "features", "forward"]
+__all__ = ["MAX_WIDTH", "add_convolved", "backward", "features", "forward", "rows_of"]
 
 #: The widest window: sums of that many int8 fit in int16.
 MAX_WIDTH = 8
 _LANES = 16
+
+
+def rows_of(buckets: NDArray[np.uint32], bitmap: NDArray[np.uint64], ranks: NDArray[np.uint32]) -> NDArray[np.int32]:
+    """The row of each bucket: how many bits of ``bitmap`` are set before its own; -1 where its own is not.
+
+    ``ranks`` are those of ``rank_words`` of the kernel "score", for each word of the map and in all.
+    """
+    places = buckets.astype(np.int64)
+    if len(ranks) != len(bitmap) + 1:
+        raise ValueError("ranks must have one number more than bitmap has words")
+    if len(places) and places.max() >= 64 * len(bitmap):
+        raise ValueError("buckets must be below the number of bits of the map")
+    words, bits = bitmap[places >> 6], (places & 63).astype(np.uint64)
+    below = words & ((np.uint64(1) << bits) - np.uint64(1))
+    counts = np.array([int(word).bit_count() for word in below], dtype=np.int64)
+    known = (words >> bits & np.uint64(1)).astype(bool)
+    return np.where(known, ranks[places >> 6] + counts, -1).astype(np.int32)
 
 
 def add_convolved(

@@ -36,6 +36,46 @@ static inline void tlc_prefetch(const void *row, int64_t n_bytes) {
     for (int64_t at = 0; at < n_bytes; at += 64) TLC_PREFETCH((const char *)row + at);
 }
 
+/* The row of each bucket: how many bits of the map are set before its own, or -1 where its own is not. */
+static inline void tlc_rows(
+    const uint32_t *buckets, int64_t n, const uint64_t *bitmap, const uint32_t *ranks, int32_t *rows, int popcount) {
+    for (int64_t i = 0; i < n; i++) {
+        const uint64_t word = bitmap[buckets[i] >> 6], bit = 1ULL << (buckets[i] & 63);
+        uint64_t x = word & (bit - 1);
+        uint32_t below;
+#if defined(__GNUC__)
+        if (popcount)
+            below = (uint32_t)__builtin_popcountll(x);
+        else
+#endif
+        {
+            x -= x >> 1 & 0x5555555555555555ULL;
+            x = (x & 0x3333333333333333ULL) + (x >> 2 & 0x3333333333333333ULL);
+            x = (x + (x >> 4)) & 0x0F0F0F0F0F0F0F0FULL;
+            below = (uint32_t)(x * 0x0101010101010101ULL >> 56);
+        }
+        rows[i] = word & bit ? (int32_t)(ranks[buckets[i] >> 6] + below) : -1;
+    }
+}
+
+#ifdef TLC_X86
+__attribute__((target("popcnt"))) static void tlc_rows_popcnt(
+    const uint32_t *buckets, int64_t n, const uint64_t *bitmap, const uint32_t *ranks, int32_t *rows) {
+    tlc_rows(buckets, n, bitmap, ranks, rows, 1);
+}
+#endif
+
+static inline void tlc_rows_of(
+    const uint32_t *buckets, int64_t n, const uint64_t *bitmap, const uint32_t *ranks, int32_t *rows) {
+#ifdef TLC_X86
+    if (__builtin_cpu_supports("popcnt")) {
+        tlc_rows_popcnt(buckets, n, bitmap, ranks, rows);
+        return;
+    }
+#endif
+    tlc_rows(buckets, n, bitmap, ranks, rows, 0);
+}
+
 /* The largest sum of a window, for each filter: window p is made of offset o of rows[p + o], o below width. */
 static void tlc_windows_portable(
     int16_t *TLC_RESTRICT best, const int8_t *const *rows, int64_t n_windows, int64_t width, int64_t filters) {

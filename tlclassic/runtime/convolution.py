@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tlclassic.kernels import load
-from tlclassic.runtime.words import Weighed, WordReader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from tlclassic.runtime.words import Weighed
 
 __all__ = ["ConvolutionFamily"]
 
@@ -34,7 +35,10 @@ class ConvolutionFamily:
     name = "convolution"
 
     def __init__(self, metadata: dict[str, Any], arrays: Mapping[str, NDArray[Any]], prefix: str) -> None:
-        self._reader = WordReader(metadata, arrays, prefix)
+        bits = metadata["bits"]
+        self._hashed = load("ngrams").Ngrams(words=(1, 1), chars=(0, 0), bits=bits, fold=True, keep_punctuation=True)
+        self._bitmap = arrays[prefix + "bitmap"]
+        self._ranks = load("score").rank_words(self._bitmap)
         self._width, self._filters = metadata["width"], metadata["filters"]
         self._table = arrays[prefix + "table"].reshape(-1, self._width * self._filters)
         self._scales = arrays[prefix + "scales"] if metadata["dtype"] == "int8" else None
@@ -43,7 +47,8 @@ class ConvolutionFamily:
 
     def add(self, texts: Sequence[str], out: NDArray[np.float64]) -> None:
         """See :class:`tlclassic.runtime.words.Family`."""
-        rows, indptr = self._reader.rows(texts)
+        buckets, indptr, _, _ = self._hashed.buckets(texts)
+        rows = load("convolve").rows_of(buckets, self._bitmap, self._ranks)
         load("convolve").add_convolved(out, rows, indptr, self._table, self._scales, self._bias, self._weights)
 
     def spans(self, text: str, output: int) -> tuple[float, list[Weighed]]:
@@ -52,7 +57,9 @@ class ConvolutionFamily:
         Of each filter above zero, a word of the largest window has what it adds there times the filter's weight, and
         no word has the filter's bias times its weight.
         """
-        tokens, rows = self._reader.words(text)
+        spans = self._hashed.spans(text)
+        buckets = np.array([bucket for _, bucket, _, _ in spans], dtype=np.uint32)
+        rows = load("convolve").rows_of(buckets, self._bitmap, self._ranks)
         values = self._values(rows)
         first, largest = _largest_windows(values)
         bias, head = self._bias.astype(np.float64), self._weights[:, output].astype(np.float64)
@@ -63,7 +70,10 @@ class ConvolutionFamily:
             inside = np.flatnonzero(active & (places >= 0) & (places < len(rows)))
             # add.at, because the largest windows of several filters may share a word.
             np.add.at(shares, places[inside], head[inside] * values[places[inside], offset, inside])
-        words = [(t.text, t.start, t.end, share) for t, share in zip(tokens, shares.tolist(), strict=True)]
+        words = [
+            (text[start:end], start, end, share)
+            for (_, _, start, end), share in zip(spans, shares.tolist(), strict=True)
+        ]
         return float(bias[active] @ head[active]), words
 
     def _values(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -152,7 +152,7 @@ def _check_vectors(family: dict[str, Any], where: str) -> None:
 
 def _check_convolution(family: dict[str, Any], where: str) -> None:
     _choice(family, "dtype", where, CONVOLUTION_DTYPES)
-    _field(family, "tokenizer", where, dict)
+    _integer(family, "bits", where, *LIMITS["bits"])
     for name in ("rows", "width", "filters"):
         _integer(family, name, where, *LIMITS[name])
     if family["filters"] % LANES:
@@ -238,17 +238,22 @@ def _check_ngram_arrays(family: dict[str, Any], arrays: Any, number: int, output
     size = 1 << family["bits"]
     rows = size
     if family["layout"] == "bitmap":
-        padded = max(size, RANK_BLOCK)
-        bitmap = _array(arrays, f"{number}/bitmap", "<u8", padded // 64)
-        ranks = _array(arrays, f"{number}/ranks", "<u4", padded // RANK_BLOCK)
-        counted = load("score").rank_words(bitmap)
-        # Bytes: as the numbers have one type, this asks the same and loads no more of NumPy's code.
-        if counted[: -1 : RANK_BLOCK // 64].tobytes() != ranks.tobytes():
-            raise damaged(f"array '{number}/ranks' does not count the bits of '{number}/bitmap'")
-        rows = int(counted[-1])
+        rows = _check_bitmap(arrays, number, size)
     _check_table(arrays, f"{number}/", family["dtype"], rows, outputs)
     if family["idf"] and family["norm"] == "l2":
         _array(arrays, f"{number}/idf", "<f4", rows)
+
+
+def _check_bitmap(arrays: Any, number: int, size: int) -> int:
+    """The number of bits that are set."""
+    padded = max(size, RANK_BLOCK)
+    bitmap = _array(arrays, f"{number}/bitmap", "<u8", padded // 64)
+    ranks = _array(arrays, f"{number}/ranks", "<u4", padded // RANK_BLOCK)
+    counted = load("score").rank_words(bitmap)
+    # Bytes: as the numbers have one type, this asks the same and loads no more of NumPy's code.
+    if counted[: -1 : RANK_BLOCK // 64].tobytes() != ranks.tobytes():
+        raise damaged(f"array '{number}/ranks' does not count the bits of '{number}/bitmap'")
+    return int(counted[-1])
 
 
 def _check_word_index(arrays: Any, number: int) -> int:
@@ -275,9 +280,9 @@ def _check_vector_arrays(family: dict[str, Any], arrays: Any, number: int, outpu
 
 
 def _check_convolution_arrays(family: dict[str, Any], arrays: Any, number: int, outputs: int) -> None:
-    rows, filters = _check_word_index(arrays, number), family["filters"]
+    rows, filters = _check_bitmap(arrays, number, 1 << family["bits"]), family["filters"]
     if rows != family["rows"]:
-        raise damaged(f"array '{number}/offsets' must cut {family['rows']} words; got {rows}")
+        raise damaged(f"array '{number}/bitmap' must have {family['rows']} words; got {rows}")
     columns, coded = family["width"] * filters, family["dtype"] == "int8"
     table = _array(arrays, f"{number}/table", "i1" if coded else "<f4")
     if len(table) != (rows + 1) * columns:

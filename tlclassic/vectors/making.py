@@ -87,13 +87,6 @@ def make_index(blob: NDArray[np.uint8], offsets: NDArray[np.int64], slots: NDArr
     return load_kernel("index").WordIndex(slots, blob, offsets)
 
 
-def index_words(words: Sequence[str]) -> Any:
-    """A ``WordIndex`` over words that are all different, in their order."""
-    collector = load_kernel("parse").WordCollector()
-    collector.add(*pack_words(words))
-    return make_index(*collector.finish())
-
-
 def _check_table(table: NDArray[Any], n: int, *, has_scales: bool) -> NDArray[Any]:
     table = np.asarray(table)
     if table.ndim != 2 or len(table) != n:
