@@ -11,31 +11,19 @@ from sklearn.preprocessing import StandardScaler
 
 from tlclassic import ConvolutionClassifier, NgramVectorizer, compile
 from tlclassic.errors import InvalidParameterError
-from tlclassic.features.convolution import TextConvolution
+from tlclassic.features.convolution import TextConvolution, word_buckets, words_of
 from tlclassic.folding.budget import rank
+from tlclassic.folding.heads import fold_classifier
+from tlclassic.folding.probes import probe_texts
 from tlclassic.folding.quantize import encode_signed
+from tlclassic.folding.sources import fold_features
 from tlclassic.folding.tables import ConvolutionTable
 from tlclassic.heads import ThresholdClassifier
+from tlclassic.kernels import load
 from tlclassic.runtime import CompiledClassifier
-from tlclassic.text import Tokenizer
 
-WORDS = [
-    "not",
-    "good",
-    "bad",
-    "film",
-    "plot",
-    "the",
-    "a",
-    "very",
-    "dull",
-    "great",
-    "José",
-    "東",
-    "u.s.",
-    "!",
-]  # of these "José" is no token
-ODD = ["", " ", "zz qq xx", "JOSÉ 東京 東", "good \ud83d film", "🙂 not good!", "film", "U.S. ﬁlm e\u0301"]
+WORDS = ["not", "good", "bad", "film", "plot", "the", "a", "very", "dull", "great", "José", "東", "naïve", "!"]
+ODD = ["", " ", "zz qq xx", "JOSÉ 東京 東", "good \ud83d film", "🙂 not good!", "film", "NAÏVE ﬁlm e\u0301"]
 
 
 def make_texts(n=90, seed=0):
@@ -43,12 +31,18 @@ def make_texts(n=90, seed=0):
     return [" ".join(random.choice([*WORDS, "unknown"], random.integers(1, 12))) for _ in range(n)]
 
 
-def convolution(width=3, filters=16, seed=0, words=WORDS, **options):
+def convolution(width=3, filters=16, seed=0, words=WORDS, bits=16):
     random = np.random.default_rng(seed)
+    buckets = np.sort(word_buckets(words, bits))
+    assert buckets[0] >= 0
     table = random.normal(size=(len(words) + 1, width * filters)).astype(np.float32)
     bias = random.normal(size=filters).astype(np.float32)
-    frequency = 1.0 / np.arange(1.0, len(words) + 1.0)
-    return TextConvolution(Tokenizer(**options), list(words), table, bias, frequency)
+    return TextConvolution(buckets, bits, table, bias, 1.0 / np.arange(1.0, len(words) + 1.0))
+
+
+def distinct(words, bits):
+    """Those that share no bucket with one before."""
+    return [words[i] for i in np.unique(word_buckets(words, bits), return_index=True)[1].tolist()]
 
 
 def pipeline(n_classes=3, *steps, **options):
@@ -61,10 +55,11 @@ def pipeline(n_classes=3, *steps, **options):
 def logits_of(model, texts):
     """As the definition says, word by word, of a pipeline of a convolution and a linear head."""
     source, head = model[0], model[-1]
+    table = source.table.astype(np.float64).reshape(len(source.table), source.width, source.filters)
+    known = {bucket: row for row, bucket in enumerate(source.buckets.tolist())}
     rows = []
     for text in texts:
-        words = [source.words_.index(t) if t in source.words_ else -1 for t in source.tokenizer_.tokenize(text)]
-        table = source.table_.astype(np.float64).reshape(len(source.table_), source.width, source.filters)
+        words = [known.get(span[1], -1) for span in words_of(source.bits).spans(text)]
         sums = [
             sum(
                 (table[words[p + o], o] for o in range(source.width) if 0 <= p + o < len(words)),
@@ -73,7 +68,7 @@ def logits_of(model, texts):
             for p in range(1 - source.width, len(words))
         ]
         largest = np.max(sums, axis=0) if words else np.zeros(source.filters)
-        rows.append(np.maximum(0, source.bias_ + largest))
+        rows.append(np.maximum(0, source.bias + largest))
     return np.array(rows) @ head.coef_.T + head.intercept_
 
 
@@ -125,7 +120,7 @@ def test_a_trained_classifier(trained, tmp_path):
     steps = compiled.metadata["report"]["steps"]
     assert [step["step"] for step in steps] == ["source", "folded"]
     assert steps[1]["agreement"] == 1.0
-    assert steps[1]["rows"] == len(model.convolution_.words_)
+    assert steps[1]["rows"] == len(model.convolution_.buckets)
     compiled.save(tmp_path / "model.tlc")
     loaded = CompiledClassifier.load(tmp_path / "model.tlc")
     np.testing.assert_array_equal(loaded.predict_proba([*texts, *ODD]), compiled.predict_proba([*texts, *ODD]))
@@ -147,20 +142,13 @@ def test_calibration_and_thresholds_compose():
     np.testing.assert_array_equal(compiled.predict(texts), model.predict(texts))
 
 
-def test_words_that_the_tokeniser_cannot_give_are_left_out():
-    compiled = compile(pipeline())
-    assert compiled.metadata["families"][0]["rows"] == len(WORDS) - 1
-
-
-def test_refused():
-    class Other:
-        def tokenize(self, text):
-            return text.split()
-
-    model = pipeline()
-    model[0].tokenizer = Other()
-    with pytest.raises(InvalidParameterError, match=r"step 'textconvolution' \(TextConvolution\) cannot be compiled: "):
-        compile(model)
+def test_probes_hold_words_that_a_convolution_takes_for_its_own():
+    words = distinct([f"word{i}" for i in range(300)], 10)
+    model = pipeline(words=words, bits=10)
+    (table,), _ = fold_features(fold_classifier(model))
+    rows = model[0].lookup(probe_texts([table]))[0]
+    assert 0.5 < (rows < len(words)).mean() < 0.95
+    assert len(np.unique(rows)) > 50
 
 
 # -- smaller ----------------------------------------------------------------------------------------------------------
@@ -195,7 +183,7 @@ def test_int8_agrees(n_classes):
     # What the codes stand for is what is scored.
     table = compiled._arrays["0/table"].reshape(-1, 32) * compiled._arrays["0/scales"]
     coded = pipeline(n_classes, filters=32)
-    coded[0].table[np.delete(np.arange(15), WORDS.index("José"))] = table.reshape(-1, 96)
+    coded[0].table = table.reshape(-1, 96)
     expected = logits_of(coded, texts)
     expected = expected if n_classes == 2 else expected - expected.mean(axis=1, keepdims=True)
     np.testing.assert_allclose(
@@ -219,21 +207,23 @@ def test_rows_near_that_of_unknown_words_and_rare_ones_go_first():
     table[3, :8] = 3.0
     weights = np.ones((16, 1))
     frequency = np.array([9.0, 1.0, 4.0, 4.0])
-    ranked = rank(ConvolutionTable(Tokenizer(), list("abcd"), table, np.zeros(16, np.float32), weights, frequency))
+    ranked = rank(ConvolutionTable(10, np.arange(4), table, np.zeros(16, np.float32), weights, frequency))
     assert ranked.order.tolist() == [2, 3, 1, 0]
     # A filter without weight does not count.
     weights[8:] = 0.0
-    ranked = rank(ConvolutionTable(Tokenizer(), list("abcd"), table, np.zeros(16, np.float32), weights, frequency))
+    ranked = rank(ConvolutionTable(10, np.arange(4), table, np.zeros(16, np.float32), weights, frequency))
     assert ranked.order.tolist() == [2, 1, 0, 3]
 
 
 def test_a_pruned_word_is_an_unknown_word():
     model = pipeline()
     compiled = compile(model, prune=0.5)
-    words = compiled._arrays["0/words"].tobytes().decode()
-    assert compiled.metadata["families"][0]["rows"] == round(0.5 * (len(WORDS) - 1))
-    gone = [word for word in WORDS if word not in words and word != "José"]
-    assert gone
+    assert compiled.metadata["families"][0]["rows"] == round(0.5 * len(WORDS))
+    bitmap = compiled._arrays["0/bitmap"]
+    buckets = word_buckets(WORDS, 16).astype(np.uint32)
+    rows = load("convolve").rows_of(buckets, bitmap, load("score").rank_words(bitmap))
+    gone = [word for word, row in zip(WORDS, rows.tolist(), strict=True) if row < 0]
+    assert len(gone) == len(WORDS) - round(0.5 * len(WORDS))
     np.testing.assert_array_equal(
         compiled.decision_function([f"film {gone[0]} film"]), compiled.decision_function(["film zzz film"])
     )
@@ -241,10 +231,11 @@ def test_a_pruned_word_is_an_unknown_word():
 
 
 def test_sizes(tmp_path):
-    words = [f"word{i}" for i in range(2000)]
+    words = distinct([f"word{i}" for i in range(2200)], 14)
+    assert len(words) >= 2000
     random = np.random.default_rng(1)
     texts = [" ".join(random.choice(words[:200], 10)) for _ in range(100)]
-    model = make_pipeline(convolution(words=words), LogisticRegression(C=0.1, max_iter=1000)).fit(
+    model = make_pipeline(convolution(words=words, bits=14), LogisticRegression(C=0.1, max_iter=1000)).fit(
         texts, np.arange(100) % 4
     )
     whole = compile(model, max_size="1MB")
@@ -255,7 +246,7 @@ def test_sizes(tmp_path):
         size = (tmp_path / "model.tlc").stat().st_size
         family = compiled.metadata["families"][0]
         assert size <= limit
-        assert (family["rows"] == 2000) == all_rows
+        assert (family["rows"] == len(words)) == all_rows
         if not all_rows:
             assert size > 0.8 * limit
         assert family["dtype"] == dtype
