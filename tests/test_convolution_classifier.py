@@ -90,7 +90,7 @@ def test_word_vectors_carry_over_to_words_that_no_text_had():
     assert model.predict(["fine", "dull"]).tolist() == ["pos", "neg"]
     # They stay what they were, up to the scale that all have.
     rows = model.convolution_.lookup(["good fine"])[0]
-    assert model.convolution_.table_[rows[0]].tolist() == model.convolution_.table_[rows[1]].tolist()
+    assert model.convolution_.table[rows[0]].tolist() == model.convolution_.table[rows[1]].tolist()
 
 
 def test_empty_and_unknown_texts_have_probabilities():

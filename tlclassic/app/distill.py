@@ -41,8 +41,10 @@ class ObjectiveChoice(StrEnum):
 class StudentChoice(StrEnum):
     """Kinds of student."""
 
+    auto = "auto"
     ngrams = "ngrams"
     ngrams_vectors = "ngrams+vectors"
+    convolution = "convolution"
 
 
 def distill(
@@ -85,9 +87,7 @@ def distill(
             help="Cross-entropy to the teacher's probabilities, least squares to its logits, or what dev says."
         ),
     ] = ObjectiveChoice.cross_entropy,
-    student: Annotated[
-        StudentChoice, typer.Option(help="Of n-grams alone, or with word vectors beside them.")
-    ] = StudentChoice.ngrams,
+    student: Annotated[X] = StudentChoice.ngrams,
     max_size: Annotated[
         str | None, typer.Option(help="Of the compiled student, such as 2MB or 500kB.", show_default=False)
     ] = None,

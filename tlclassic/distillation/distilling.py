@@ -30,6 +30,8 @@ STUDENTS = ("auto", "ngrams", "ngrams+vectors", "convolution")
 BITS, SMALL_BITS, SMALL = 21, 18, 1 << 20
 #: What may be fixed instead of searched.
 _FIXED = ("C", "temperature", "hard_weight", "transfer_weight", "made_weight", "confidence", "prior")
+#: Of the smallest effort, where a convolution is asked for.
+_ONE = (Convolution(),)
 Progress = Callable[[str, int, int | None], object]
 
 
@@ -216,14 +218,11 @@ def _check(
 def _search(search: Search, first: list[Recipe], spent: Effort, student: str, keep: tuple[str, ...]) -> Trial:
     """The best trial of the students that are asked for."""
     if student == "convolution":
-        spent = spent if spent.convolutions else replace(spent, convolutions=(Convolution(),))
-        # The objective is found on n-grams, which are fitted in no time, and the strength does not matter.
-        chosen = search.on_sample(first[:1], spent, keep=(*keep, "C"))
-        return search.run_convolutions(chosen.recipe, spent)
+        return search.run_convolutions(first[0], spent if spent.convolutions else replace(spent, convolutions=_ONE))
     best = search.run(first, spent, keep=keep)
     if student != "auto" or not spent.convolutions or best.recipe.objective == "logits":
         return best
-    return search.best_of([best, search.run_convolutions(best.recipe, spent)])
+    return search.best_of([best, search.run_convolutions(first[0], spent)])
 
 
 def _opened(teacher: Any) -> ProbabilityTeacher | KnownAnswers:

@@ -99,7 +99,7 @@ class Effort:
     stages : tuple of dict
         One stage after the other, each parameter's values are tried on the best recipe so far.
     convolutions : tuple of Convolution
-        Tried after the n-grams with the objective that was best for them; none at the smallest effort.
+        Tried on all texts, with a middling objective; none at the smallest effort, unless they are asked for.
     """
 
     transfer: int

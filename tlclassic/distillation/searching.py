@@ -249,11 +249,11 @@ class Search:
             best = self.best_of([best, *(self.at(recipe, rows) for recipe in _changed(best.recipe, changes))])
         return best
 
-    def run_convolutions(self, like: Recipe, effort: Effort) -> Trial:
-        """The best trial of a convolution on all texts, with the objective of ``like``."""
+    def run_convolutions(self, first: Recipe, effort: Effort) -> Trial:
+        """The best trial of a convolution on all texts, with the objective of ``first``."""
         every = np.arange(len(self.pool.texts))
         recipes = [
-            replace(like, objective="cross_entropy", convolution=convolution) for convolution in effort.convolutions
+            replace(first, objective="cross_entropy", convolution=convolution) for convolution in effort.convolutions
         ]
         return self.best_of([self.at(recipe, every) for recipe in recipes])
 
