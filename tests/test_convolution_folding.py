@@ -1,4 +1,4 @@
-"""Convolutions folded into tables: parity, int8, pruning, sizes, calibration, thresholds."""
+"""Convolutions folded into tables: parity, int8, pruning, sizes, calibration, thresholds, saved states."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from tlclassic import ConvolutionClassifier, NgramVectorizer, compile
-from tlclassic.errors import InvalidParameterError
-from tlclassic.features.convolution import TextConvolution, word_buckets, words_of
+from tlclassic.errors import CorruptArtifactError, InvalidParameterError
+from tlclassic.features.convolution import TextConvolution, find_rows, word_buckets, words_of
 from tlclassic.folding.budget import rank
 from tlclassic.folding.heads import fold_classifier
 from tlclassic.folding.probes import probe_texts
@@ -149,6 +149,66 @@ def test_probes_hold_words_that_a_convolution_takes_for_its_own():
     rows = model[0].lookup(probe_texts([table]))[0]
     assert 0.5 < (rows < len(words)).mean() < 0.95
     assert len(np.unique(rows)) > 50
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_word_is_known_by_its_bucket():
+    assert word_buckets(["Film", "FILM", "ﬁlm", "film plot", "", " ", "u.s."], 16).tolist() == [61524] * 3 + [-1] * 4
+    assert word_buckets(["film", "don't"], 8).tolist() == [61524 >> 8, 12634 >> 8]
+    found = find_rows(np.array([5, 7, 6, 9, 0], np.uint32), np.array([5, 6, 9]))
+    assert found.dtype == np.int32
+    assert found.tolist() == [0, 3, 1, 2, 3]
+    assert find_rows(np.array([5, 0], np.uint32), np.zeros(0, np.int64)).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(("bits", "rows"), [(6, 11), (9, 14), (20, 14)])
+def test_words_that_share_a_bucket_share_a_row(bits, rows):
+    texts, words = [*make_texts(40, 5), *ODD], distinct(WORDS, bits)
+    model = pipeline(words=words, bits=bits)
+    compiled = compile(model, texts=texts)
+    assert compiled.metadata["families"][0]["bits"] == bits
+    assert compiled.metadata["families"][0]["rows"] == len(words) == rows
+    np.testing.assert_allclose(compiled.decision_function(texts), logits_of(model, texts), atol=1e-5)
+
+
+def test_a_saved_convolution():
+    source = convolution()
+    metadata, arrays = source.to_state()
+    assert metadata == {"bits": 16}
+    assert sorted(arrays) == ["bias", "buckets", "frequency", "table"]
+    np.testing.assert_array_equal(TextConvolution.from_state(metadata, arrays).transform(ODD), source.transform(ODD))
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (lambda buckets: buckets[::-1], "buckets do not ascend"),
+        (lambda buckets: buckets[[1, 0, *range(2, len(WORDS))]], "buckets do not ascend"),
+        (lambda buckets: buckets[[0, 0, *range(2, len(WORDS))]], "buckets do not ascend"),
+        (lambda buckets: np.append(buckets[:-1], 1 << 16), "buckets do not ascend"),
+        (lambda buckets: np.append(-1, buckets[1:]), "buckets do not ascend"),
+        (lambda buckets: buckets[:-1], "another number of words than rows"),
+        (lambda buckets: ["film"] * len(buckets), "incomplete or altered"),
+    ],
+)
+def test_saved_buckets_that_are_refused(changed, message):
+    metadata, arrays = convolution().to_state()
+    with pytest.raises(CorruptArtifactError, match=message):
+        TextConvolution.from_state(metadata, {**arrays, "buckets": changed(arrays["buckets"])})
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"bits": 5}, "has 5 bits"), ({"bits": -1}, "has -1 bits"), ({"bits": 32}, "has 32 bits"),
+        ({"bits": 15}, "do not ascend"), ({"bits": None}, "incomplete or altered"), ({}, "incomplete or altered"),
+    ],
+)  # fmt: skip
+def test_saved_bits_that_are_refused(metadata, message):
+    with pytest.raises(CorruptArtifactError, match=message):
+        TextConvolution.from_state(metadata, convolution().to_state()[1])
 
 
 # -- smaller ----------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Convolutions in compiled classifiers: what is refused, what is explained, threads, files."""
+"""Convolutions in compiled classifiers: from words to rows, what is refused, what is explained, threads, files."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import tlclassic
 from tlclassic.errors import CorruptArtifactError, InvalidParameterError
+from tlclassic.kernels import _convolve_plain as plain
 from tlclassic.kernels import load
 from tlclassic.runtime import CompiledClassifier
 from tlclassic.runtime.inputs import as_texts, strings
@@ -35,15 +38,18 @@ def row_of(word):
     return ROWS[int(hashed().buckets([word])[0][0])]
 
 
+def bitmap_of(buckets, size):
+    """Arrays "bitmap" and "ranks"."""
+    bits = np.zeros(max(size, 512), dtype=np.uint8)
+    bits[buckets] = 1
+    counts = bits.reshape(-1, 512).sum(axis=1)
+    bitmap = np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
+    return {"bitmap": bitmap, "ranks": (np.cumsum(counts) - counts).astype(np.uint32)}
+
+
 def convolution(rng, outputs, dtype="int8", width=3, filters=32):
     """A family of type "convolution" with random numbers: its metadata and arrays."""
-    bits = np.zeros(1 << BITS, dtype=np.uint8)
-    bits[list(ROWS)] = 1
-    counts = bits.reshape(-1, 512).sum(axis=1)
-    arrays = {
-        "bitmap": np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64),
-        "ranks": (np.cumsum(counts) - counts).astype(np.uint32),
-    }
+    arrays = bitmap_of(list(ROWS), 1 << BITS)
     size = (len(WORDS) + 1) * width * filters
     if dtype == "int8":
         arrays["table"] = rng.integers(-127, 128, size).astype(np.int8)
@@ -90,6 +96,57 @@ def expected_logits(metadata, arrays, texts):
     return np.array(logits)
 
 
+# -- rows -------------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 40), st.sampled_from([0.0, 0.01, 0.5, 1.0]), st.integers(0, 300))
+def test_rows_are_those_of_the_twin(seed, n_words, share, n):
+    random = np.random.default_rng(seed)
+    there = random.random(64 * n_words) < share
+    bitmap = np.packbits(there, bitorder="little").view("<u8").astype(np.uint64)
+    ranks = load("score").rank_words(bitmap)
+    buckets = random.integers(0, len(there), n).astype(np.uint32)
+    expected = np.where(there, np.cumsum(there) - 1, -1)[buckets].tolist()
+    for kernel in (load("convolve"), plain):
+        rows = kernel.rows_of(buckets, bitmap, ranks)
+        assert rows.dtype == np.int32
+        assert rows.tolist() == expected
+
+
+@pytest.mark.parametrize("kernel", [load("convolve"), plain], ids=["compiled", "plain"])
+def test_rows_by_hand(kernel):
+    bitmap = np.array([1 << 63 | 1 << 5 | 1, 0, 1 << 2], dtype=np.uint64)
+    buckets = np.array([0, 1, 5, 62, 63, 64, 127, 129, 130, 191, 0], dtype=np.uint32)
+    rows = kernel.rows_of(buckets, bitmap, np.array([0, 3, 3, 4], dtype=np.uint32))
+    assert rows.tolist() == [0, -1, 1, -1, 2, -1, -1, -1, 3, -1, 0]
+
+
+@pytest.mark.parametrize("kernel", [load("convolve"), plain], ids=["compiled", "plain"])
+def test_rows_that_are_refused(kernel):
+    bitmap, ranks = np.zeros(2, dtype=np.uint64), np.zeros(3, dtype=np.uint32)
+    for bucket in (128, 2**32 - 1):
+        with pytest.raises(ValueError, match="buckets must be below the number of bits of the map"):
+            kernel.rows_of(np.array([0, bucket], dtype=np.uint32), bitmap, ranks)
+    for n in (0, 2, 4):
+        with pytest.raises(ValueError, match="ranks must have one number more than bitmap has words"):
+            kernel.rows_of(np.array([0], dtype=np.uint32), bitmap, np.zeros(n, dtype=np.uint32))
+
+
+def test_a_map_of_fewer_bits_than_a_block():
+    metadata, arrays = good(1, "float32")
+    metadata["families"][0].update(bits=3, rows=8, width=1)
+    table = np.zeros((9, 32), dtype=np.float32)
+    table[:, 0] = np.arange(9) + 0.5
+    weights, zeros = np.eye(1, 32, dtype=np.float32)[0], np.zeros(32, dtype=np.float32)
+    new = {**bitmap_of(np.arange(8), 8), "table": table.ravel(), "weights": weights, "bias": zeros}
+    arrays = {"bias": np.zeros(1), **{f"0/{name}": array for name, array in new.items()}}
+    # Of each word's twelve bits the first three.
+    expected = [(bucket >> 9) + 0.5 for bucket in hashed().buckets(WORDS)[0].tolist()]
+    assert len(set(expected)) > 2
+    assert CompiledClassifier(metadata, arrays).decision_function(WORDS).tolist() == expected
+
+
 # -- scores -----------------------------------------------------------------------------------------------------------
 
 
@@ -119,6 +176,22 @@ def test_no_texts_and_all_ways_to_hold_them():
         np.testing.assert_array_equal(model.decision_function(held), expected)
     with pytest.raises(InvalidParameterError, match=r"X\[1\] must be a string; got None"):
         model.predict(["a", None])
+
+
+def test_bytes_are_the_strings_that_they_spell():
+    model = CompiledClassifier(*good())
+    # What is no UTF-8, and half of a pair, is a space; a letter and its accent are one letter.
+    texts = ["José film", "fine \ufffd film", "映画"]
+    expected = model.decision_function(texts)
+    for held in (
+        [b"Jos\xc3\xa9 film", b"fine \xff film", b"\xe6\x98\xa0\xe7\x94\xbb"],
+        [b"Jose\xcc\x81 film", "fine \ud83d film", "映画"],
+    ):
+        np.testing.assert_array_equal(model.decision_function(held), expected)
+    assert not np.array_equal(model.decision_function(["Jose film"])[0], expected[0])
+    found, same = model.explain(b"fine \xff film", "c1"), model.explain(texts[1], "c1")
+    assert [(part.text, part.start, part.end) for part in found.contributions] == [("fine", 0, 4), ("film", 7, 11)]
+    assert found.contributions == same.contributions
 
 
 def test_strings_of_a_list_are_not_copied():
@@ -226,6 +299,8 @@ def test_copies_and_files(tmp_path):
         ("bits", 0, "families[0].bits must be from 1 to 28; got 0"),
         ("bits", 29, "families[0].bits must be from 1 to 28; got 29"),
         ("bits", 11, "array '0/bitmap' must hold 32 numbers; got 64"),
+        ("bits", 13, "array '0/bitmap' must hold 128 numbers; got 64"),
+        ("bits", True, "families[0].bits must be of type int; got True"),
         ("bits", None, "families[0].bits must be of type int; got None"),
     ],
 )
@@ -250,11 +325,18 @@ def test_arrays_that_are_refused(dtype, name):
             CompiledClassifier(metadata, changed)
 
 
-def test_ranks_that_do_not_count_the_bits():
+@pytest.mark.parametrize("block", range(8))
+def test_ranks_that_do_not_count_the_bits(block):
     metadata, arrays = good()
-    arrays["0/ranks"] = arrays["0/ranks"] + np.uint32(1)
+    bitmap, ranks = arrays["0/bitmap"].copy(), arrays["0/ranks"].copy()
+    bitmap[8 * block + 7] ^= np.uint64(1 << 63)
+    # No rank lies behind the last block: there the number of rows tells.
+    message = "'0/ranks' does not count the bits of '0/bitmap'" if block < 7 else "'0/bitmap' must have 6 words; got 7"
+    with pytest.raises(CorruptArtifactError, match=message):
+        CompiledClassifier(metadata, {**arrays, "0/bitmap": bitmap})
+    ranks[block] += 1
     with pytest.raises(CorruptArtifactError, match="'0/ranks' does not count the bits of '0/bitmap'"):
-        CompiledClassifier(metadata, arrays)
+        CompiledClassifier(metadata, {**arrays, "0/ranks": ranks})
 
 
 @pytest.mark.parametrize(
@@ -278,6 +360,8 @@ def test_tables_of_noise_give_numbers_and_no_crash():
         metadata, arrays = good(dtype=dtype)
         for name in ("0/table", "0/weights"):
             arrays[name] = np.frombuffer(rng.bytes(arrays[name].nbytes), dtype=arrays[name].dtype)
+        found = bitmap_of(rng.choice(1 << BITS, len(WORDS), replace=False), 1 << BITS)
+        arrays.update({f"0/{name}": array for name, array in found.items()})
         with np.errstate(all="ignore"):
             model = CompiledClassifier(metadata, arrays)
             assert set(model.predict(TEXTS)) <= set(model.classes_)

@@ -133,8 +133,8 @@ def _standard_library(modules):
 def test_public_names():
     assert tlclassic.__all__ == sorted(tlclassic.__all__)
     assert tlclassic.__all__ == [
-        "Cascade", "CompiledClassifier", "EmbeddingVectorizer", "EncoderClassifier", "NgramClassifier",
-        "NgramVectorizer", "OnnxEncoder", "SoftLabelLogisticRegression", "Tokenizer", "WordVectors", "__version__",
+        "Cascade", "CompiledClassifier", "ConvolutionClassifier", "EmbeddingVectorizer", "EncoderClassifier",
+        "NgramClassifier", "NgramVectorizer", "OnnxEncoder", "SoftLabelLogisticRegression", "Tokenizer", "WordVectors", "__version__",
         "compile", "distill", "load", "load_vectors", "save", "tune",
     ]  # fmt: skip
     for name in tlclassic.__all__:

@@ -87,7 +87,12 @@ def distill(
             help="Cross-entropy to the teacher's probabilities, least squares to its logits, or what dev says."
         ),
     ] = ObjectiveChoice.cross_entropy,
-    student: Annotated[X] = StudentChoice.ngrams,
+    student: Annotated[
+        StudentChoice,
+        typer.Option(
+            help="Of n-grams alone or with word vectors beside them, or a convolution over words; auto: what dev says."
+        ),
+    ] = StudentChoice.auto,
     max_size: Annotated[
         str | None, typer.Option(help="Of the compiled student, such as 2MB or 500kB.", show_default=False)
     ] = None,

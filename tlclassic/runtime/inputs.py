@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import countOf
 from typing import Any
 
 import numpy as np
@@ -62,8 +63,9 @@ def strings(X: Any, texts: Any, start: int, stop: int) -> list[str]:
         For an item that is no text (its position is named).
     """
     if isinstance(X, (list, tuple)):
-        piece = list(X[start:stop])
-        if set(map(type, piece)) <= {str} and len(piece) == stop - start:
+        piece = X[start:stop] if isinstance(X, list) else list(X[start:stop])
+        # In one call, as it is asked for each text. A list that lost texts is refused by what reads it next.
+        if countOf(map(type, piece), str) == stop - start:
             return piece
     found: list[str] = texts.strings(start, stop)
     return found
