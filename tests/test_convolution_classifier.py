@@ -206,7 +206,8 @@ def test_exact_features_are_those_of_the_kernel():
 
 
 def test_epochs_by_the_size_of_the_data():
-    assert ConvolutionClassifier()._n_epochs(1000) == 25
+    assert ConvolutionClassifier()._n_epochs(1000) == 100
+    assert ConvolutionClassifier()._n_epochs(5000) == 25
     assert ConvolutionClassifier()._n_epochs(40_000) == 10
     assert ConvolutionClassifier()._n_epochs(1_000_000) == 4
     assert ConvolutionClassifier(epochs=7)._n_epochs(10) == 7

@@ -134,8 +134,8 @@ def test_public_names():
     assert tlclassic.__all__ == sorted(tlclassic.__all__)
     assert tlclassic.__all__ == [
         "Cascade", "CompiledClassifier", "ConvolutionClassifier", "EmbeddingVectorizer", "EncoderClassifier",
-        "NgramClassifier", "NgramVectorizer", "OnnxEncoder", "SoftLabelLogisticRegression", "Tokenizer", "WordVectors", "__version__",
-        "compile", "distill", "load", "load_vectors", "save", "tune",
+        "NgramClassifier", "NgramVectorizer", "OnnxEncoder", "SoftLabelLogisticRegression", "Tokenizer", "WordVectors",
+        "__version__", "compile", "distill", "load", "load_vectors", "save", "tune",
     ]  # fmt: skip
     for name in tlclassic.__all__:
         assert getattr(tlclassic, name) is not None

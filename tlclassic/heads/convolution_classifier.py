@@ -27,8 +27,8 @@ from tlclassic.vectors import WordVectors, load_vectors
 
 __all__ = ["ConvolutionClassifier"]
 
-#: Texts seen in all that "auto" epochs aim at, and the fewest and most epochs.
-_AIM, _FEWEST, _MOST = 400_000, 4, 25
+#: Texts seen in all that "auto" epochs aim at, the fewest and most epochs, and the fewest steps whatever that takes.
+_AIM, _FEWEST, _MOST, _STEPS = 400_000, 4, 25, 800
 #: Bits of the words' hashes while it is trained, and afterwards: so many more than tell the words' number, of which one
 #: in a hundred then has the bucket of another.
 _BITS, _LEAST_BITS, _SPARE_BITS = 28, 12, 7
@@ -57,7 +57,7 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
     min_count : int, default 2
         A word of the training texts that the vectors lack is known if it occurs so often.
     epochs : int or "auto", default "auto"
-        "auto": from 25 for small data to 4 for large.
+        "auto": from 25 for small data to 4 for large; more where that is less than 800 steps.
     batch_size : int, default 128
     learning_rate : float, default 1e-3
         Of Adam; it falls in a line.
@@ -206,7 +206,10 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
         self.n_iter_ = epochs
 
     def _n_epochs(self, n: int) -> int:
-        return int(self.epochs) if self.epochs != "auto" else int(np.clip(_AIM // n, _FEWEST, _MOST))
+        if self.epochs != "auto":
+            return int(self.epochs)
+        steps = -(-n // self.batch_size)
+        return max(int(np.clip(_AIM // n, _FEWEST, _MOST)), -(-_STEPS // steps))
 
     def _vocabulary(
         self, found: NDArray[np.uint32], random: np.random.Generator
