@@ -192,7 +192,7 @@ def students(name: str, results: Results) -> None:
 
 
 def speed(name: str, results: Results) -> None:
-    """Texts a second of the student and of the int8 teacher, one thread each, in turn."""
+    """Texts a second of the student, of n-grams on the same texts and of the int8 teacher, one thread each, in turn."""
     from tlclassic.evaluation import interleaved
     from tlclassic.heads.encoder_classifier import EncoderClassifier
 
@@ -203,17 +203,38 @@ def speed(name: str, results: Results) -> None:
     teacher = EncoderClassifier(str(folder(name)), file="int8", threads=1)
     few = texts[:: max(1, len(texts) // 128)][:128]
     many = (texts * (1 + 20_000 // len(texts)))[:20_000]
-    times = interleaved({"teacher": lambda: teacher.predict(few), "student": lambda: student.predict(many)}, repeats=5)
-    rates = {"teacher": len(few) / times["teacher"]["median"], "student": len(many) / times["student"]["median"]}
+    ngrams = linear(name)
+    timed = {
+        "teacher": lambda: teacher.predict(few),
+        "student": lambda: student.predict(many),
+        "ngrams": lambda: ngrams.predict(many),
+    }
+    times = interleaved(timed, repeats=7)
+    rates = {who: (len(few) if who == "teacher" else len(many)) / times[who]["median"] for who in timed}
     results.add(
         key,
         {
             "set": name,
             "texts_per_second": {who: round(rate, 1) for who, rate in rates.items()},
             "student_over_teacher": round(rates["student"] / rates["teacher"]),
+            "ngrams_over_student": round(rates["ngrams"] / rates["student"], 2),
+            "families": [family["type"] for family in student.metadata["families"]],
             "n_classes": len(student.classes_),
         },
     )
+
+
+def linear(name: str) -> Any:
+    """A linear student over words one to three, fitted to the labels and texts that students learn from most."""
+    task = load_task(name)
+    y: Any = task.targets["train"] if task.multilabel else parts(name)[0]["train"][1]
+    texts = parts(name)[0]["train"][0]
+    transfer = transfer_texts(name)[:100_000]
+    model = tlclassic.NgramClassifier(word_ngrams=(1, 3), bits=21, multilabel=task.multilabel, solver="adagrad")
+    if transfer and not task.multilabel:
+        # Labels do not matter for speed, the number of n-grams with weights does.
+        texts, y = [*texts, *transfer], [*y, *(y[i % len(y)] for i in range(len(transfer)))]
+    return tlclassic.compile(model.fit(texts, y), dtype="int8")
 
 
 def without(name: str, part: str, results: Results) -> None:

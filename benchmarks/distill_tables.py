@@ -58,12 +58,46 @@ def distillation_speed() -> str:
     """Student against the int8 teacher."""
     body = [
         [
-            row["set"], row["n_classes"], f"{row['texts_per_second']['teacher']:,.0f}",
-            f"{row['texts_per_second']['student']:,.0f}", f"{row['student_over_teacher']:,} ×",
+            row["set"], row["n_classes"],
+            *(f"{row['texts_per_second'][who]:,.0f}" for who in ("teacher", "student", "ngrams")),
+            f"{row['student_over_teacher']:,} ×", f"{row['ngrams_over_student']:.1f} ×",
         ]
         for key, row in _rows().items() if key.endswith(" speed")
     ]  # fmt: skip
-    return table(["set", "classes", "int8 teacher, texts/s", "student, texts/s", "ratio"], body)
+    head = ["set", "classes", "int8 teacher, texts/s", "student, texts/s", "1–3-grams, texts/s"]
+    return table([*head, "student / teacher", "cost beside 1–3-grams"], body)
 
 
-TABLES: dict[str, Callable[[], str]] = {"distillation": distillation, "distillation_speed": distillation_speed}
+def cascade() -> str:
+    """Accuracy and speed of student before teacher."""
+    body = [
+        [
+            row["set"], f"{row['test_teacher']:.2f}", f"{row['test_cascade']:.2f}", f"{row['kept']:.1f} %",
+            f"{100 * row['test_share']:.1f} %", f"{row['faster']:.1f} ×",
+        ]
+        for key, row in load("cascade")["rows"].items() if key.endswith(" cascade")
+    ]  # fmt: skip
+    return table(["set", "int8 teacher", "cascade", "kept", "passed on", "faster"], body)
+
+
+def cascade_promise() -> str:
+    """How often an agreement that was promised is kept."""
+    rows = [row for key, row in load("cascade")["rows"].items() if key.endswith(" promise")]
+    promised = sorted({key for row in rows for key in row if key.startswith("0.")})
+    body = [
+        [
+            row["set"],
+            row["texts_a_half"],
+            *(f"{row[p]['held']:.1f} % ({100 * row[p]['passed_on']:.0f} %)" for p in promised),
+        ]
+        for row in rows
+    ]
+    return table(["set", "texts a half", *(f"{100 * float(p):g} % promised" for p in promised)], body)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "cascade": cascade,
+    "cascade_promise": cascade_promise,
+    "distillation": distillation,
+    "distillation_speed": distillation_speed,
+}

@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 
 from tlclassic._validate import check_texts
 from tlclassic.errors import ArtifactError, CorruptArtifactError
+from tlclassic.features.ngrams import MAX_BITS
 from tlclassic.features.tokens import batches
 from tlclassic.kernels import load
 
@@ -173,9 +174,10 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         most = load("convolve").MAX_WIDTH
         if self.table.ndim != 2 or self.table.shape[1] % filters or not 1 <= self.table.shape[1] // filters <= most:
             raise CorruptArtifactError(f"the saved TextConvolution's table has shape {self.table.shape}.")
-        if len(self.table) != len(self.buckets) + 1 or self.frequency.shape != (len(self.buckets),):
+        n_words = (len(self.table) - 1,)
+        if self.buckets.shape != n_words or self.frequency.shape != n_words:
             raise CorruptArtifactError("the saved TextConvolution has another number of words than rows.")
-        if not 6 <= self.bits <= load("ngrams").MAX_BITS:
+        if not 6 <= self.bits <= MAX_BITS:
             raise CorruptArtifactError(f"the saved TextConvolution has {self.bits} bits.")
         inside = len(self.buckets) == 0 or (self.buckets[0] >= 0 and self.buckets[-1] < 1 << self.bits)
         if not inside or (np.diff(self.buckets) <= 0).any():

@@ -288,7 +288,7 @@ def _price(table: NgramTable) -> str:
 def _too_small(limit: int, needed: int) -> InvalidParameterError:
     return InvalidParameterError(
         f"max_size={limit:,} bytes is too small: what cannot be left out takes about {needed:,} bytes. Allow more, or "
-        "train with fewer bits."
+        "train with fewer bits; a convolution, with fewer words."
     )
 
 

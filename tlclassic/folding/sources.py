@@ -226,6 +226,8 @@ _NOT_LINEAR = {
 
 
 def _fold_convolution(place: str, source: TextConvolution, coef: Matrix) -> Folded:
+    if (np.diff(source.buckets) <= 0).any():
+        raise refusal(place, source, "its buckets do not ascend", "Use the one that ConvolutionClassifier fitted")
     table = ConvolutionTable(
         bits=int(source.bits),
         buckets=np.asarray(source.buckets, dtype=np.int64),
