@@ -20,7 +20,7 @@ __all__ = ["TEACHERS", "cascade", "distilled", "teacher_of"]
 #: Whose answers a student learns, the first of them that there is.
 TEACHERS = ("finetuned", "frozen", "base-en", "ngrams")
 #: Efforts of `tlclassic.distill`, by the seconds that they are worth it from.
-_EFFORTS = (("large", 3600.0), ("medium", 240.0), ("small", 0.0))
+_EFFORTS = (("large", 3600.0), ("medium", 600.0), ("small", 0.0))
 #: Share of the time that the teacher may be asked for.
 _ASKING = 0.5
 
@@ -43,7 +43,7 @@ def _opened(row: Fitted) -> Any:
 
 
 def distilled(work: Work) -> list[Fitted]:
-    """A student of n-grams, compiled."""
+    """A student, compiled."""
     row = _teacher(work)
     several = row.saved.multilabel
     teacher = open_teacher(_opened(row), classes=row.saved.classes if several else None, multilabel=several)
