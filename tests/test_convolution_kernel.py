@@ -39,13 +39,34 @@ def problems(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @settings(max_examples=150, deadline=None)
-@given(problems())
-def test_logits_are_those_of_the_twin(problem):
+@given(problems(), st.sampled_from(kernel.levels()))
+def test_logits_are_those_of_the_twin(problem, level):
     n_texts = len(problem["indptr"]) - 1
     found, expected = np.ones((2, n_texts, problem["weights"].shape[1]))
+    kernel.set_level(level)
     kernel.add_convolved(found, **problem)
+    kernel.set_level(kernel.levels()[-1])
     plain.add_convolved(expected, **problem)
     assert found.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("filters", [16, 32, 48, 96, 112, 128, 208])
+@pytest.mark.parametrize("width", [1, 3, 4, 8])
+def test_every_level_takes_every_number_of_filters(filters, width):
+    random = np.random.default_rng(filters + width)
+    table = random.integers(-127, 128, (9, width * filters)).astype(np.int8)
+    rows, indptr = random.integers(-1, 9, 20).astype(np.int32), np.array([0, 1, 8, 20], np.int64)
+    scales, bias = random.random(filters, dtype=np.float32), random.normal(size=filters).astype(np.float32)
+    expected = np.empty((3, filters), np.float32)
+    plain.features(rows, indptr, table, scales, bias, expected)
+    for level in kernel.levels():
+        found = np.empty_like(expected)
+        kernel.set_level(level)
+        kernel.features(rows, indptr, table, scales, bias, found)
+        assert found.tolist() == expected.tolist(), level
+    assert level == kernel.levels()[-1]
+    with pytest.raises(ValueError, match="no level 'abacus'"):
+        kernel.set_level("abacus")
 
 
 @settings(max_examples=100, deadline=None)

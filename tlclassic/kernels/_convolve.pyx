@@ -14,7 +14,13 @@ cdef extern from "convolve.h" nogil:
     void tlc_rows_of(
         const uint32_t *buckets, int64_t n, const uint64_t *bitmap, const uint32_t *ranks, int32_t *rows)
     void tlc_prefetch(const void *row, int64_t n_bytes)
-    void tlc_windows_int8(int16_t *best, const int8_t *const *rows, int64_t n_windows, int64_t width, int64_t filters)
+    ctypedef struct tlc_convolve_level:
+        const char *name
+        void (*windows)(
+            int16_t *best, const int8_t **rows, int64_t n_windows, int64_t width, int64_t filters) noexcept nogil
+        int (*works)() noexcept nogil
+    const tlc_convolve_level *tlc_convolve_levels
+    int tlc_n_convolve_levels
     void tlc_windows_float32(
         float *best, int32_t *at, float *sum, const float *const *rows, int64_t n_windows, int64_t width,
         int64_t filters)
@@ -25,6 +31,28 @@ cdef extern from "convolve.h" nogil:
 
 #: The widest window: sums of that many int8 fit in int16.
 MAX_WIDTH = 8
+
+cdef int chosen = 0
+
+
+def levels():
+    """Names of the ways of this processor to add up windows of int8, slowest first; the results are the same."""
+    return [
+        tlc_convolve_levels[i].name.decode() for i in range(tlc_n_convolve_levels) if tlc_convolve_levels[i].works()
+    ]
+
+
+def set_level(name):
+    """Use the one of that name, for tests."""
+    global chosen
+    if name not in levels():
+        raise ValueError(f"this processor has no level {name!r}")
+    for i in range(tlc_n_convolve_levels):
+        if tlc_convolve_levels[i].name.decode() == name:
+            chosen = i
+
+
+set_level(levels().pop())
 
 
 cdef class _Room:
@@ -145,7 +173,8 @@ cdef _activations(
             n_windows = room.fill(words + indptr[i], indptr[i + 1] - indptr[i])
             x = out + i * room.filters if out != NULL else room.sums
             if codes:
-                tlc_windows_int8(room.codes, <const int8_t *const *>room.rows, n_windows, room.width, room.filters)
+                tlc_convolve_levels[chosen].windows(
+                    room.codes, <const int8_t **>room.rows, n_windows, room.width, room.filters)
                 tlc_activate_int8(x, room.codes, scale, &bias[0], room.filters)
             else:
                 tlc_windows_float32(

@@ -14,11 +14,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_WIDTH", "add_convolved", "backward", "features", "forward", "rows_of"]
+__all__ = ["MAX_WIDTH", "add_convolved", "backward", "features", "forward", "levels", "rows_of", "set_level"]
 
 #: The widest window: sums of that many int8 fit in int16.
 MAX_WIDTH = 8
 _LANES = 16
+
+
+def levels() -> list[str]:
+    """One way alone."""
+    return ["plain"]
+
+
+def set_level(name: str) -> None:
+    """As the kernel's."""
+    if name not in levels():
+        raise ValueError(f"this processor has no level {name!r}")
 
 
 def rows_of(buckets: NDArray[np.uint32], bitmap: NDArray[np.uint64], ranks: NDArray[np.uint32]) -> NDArray[np.int32]:

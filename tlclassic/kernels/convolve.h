@@ -78,7 +78,7 @@ static inline void tlc_rows_of(
 
 /* The largest sum of a window, for each filter: window p is made of offset o of rows[p + o], o below width. */
 static void tlc_windows_portable(
-    int16_t *TLC_RESTRICT best, const int8_t *const *rows, int64_t n_windows, int64_t width, int64_t filters) {
+    int16_t *best, const int8_t **rows, int64_t n_windows, int64_t width, int64_t filters) {
     for (int64_t j = 0; j < filters; j++) best[j] = INT16_MIN;
     for (int64_t p = 0; p < n_windows; p++) {
         for (int64_t j = 0; j < filters; j++) {
@@ -90,48 +90,99 @@ static void tlc_windows_portable(
 }
 
 #ifdef TLC_X86
-/* Compilers keep neither sum nor maximum in a register by themselves: this is the loop that most of the time goes to. */
+/* Compilers keep neither sums nor maxima in registers by themselves: this is the loop that most of the time goes to. A
+ * block is some filters side by side, whose maxima stay in registers over all windows; its width is a constant wherever
+ * it is inlined. */
+#define TLC_INLINE static inline __attribute__((always_inline))
 #define TLC_AVX2 __attribute__((target("avx2")))
+#define TLC_AVX512 __attribute__((target("avx512f,avx512bw")))
 
-TLC_AVX2 static inline __m256i tlc_widened(const int8_t *codes) {
+TLC_AVX2 TLC_INLINE __m256i tlc_widened_avx2(const int8_t *codes) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)codes));
 }
 
-TLC_AVX2 static void tlc_windows_avx2(
-    int16_t *TLC_RESTRICT best, const int8_t *const *rows, int64_t n_windows, int64_t width, int64_t filters) {
-    for (int64_t j = 0; j < filters; j += TLC_LANES) {
-        __m256i most = _mm256_set1_epi16(INT16_MIN);
-        if (width == 3) {
-            const int8_t *a = rows[0], *b = rows[1];
-            for (int64_t p = 0; p < n_windows; p++) {
-                const int8_t *c = rows[p + 2];
-                __m256i sum = _mm256_add_epi16(tlc_widened(a + j), tlc_widened(b + filters + j));
-                most = _mm256_max_epi16(most, _mm256_add_epi16(sum, tlc_widened(c + 2 * filters + j)));
-                a = b, b = c;
-            }
-        } else {
-            for (int64_t p = 0; p < n_windows; p++) {
-                __m256i sum = tlc_widened(rows[p] + j);
-                for (int64_t o = 1; o < width; o++)
-                    sum = _mm256_add_epi16(sum, tlc_widened(rows[p + o] + o * filters + j));
-                most = _mm256_max_epi16(most, sum);
-            }
-        }
-        _mm256_storeu_si256((__m256i *)(best + j), most);
+TLC_AVX2 TLC_INLINE void tlc_block_avx2(
+    int16_t *best, const int8_t *const *rows, int64_t n_windows, int64_t width, int64_t filters, const int n) {
+    __m256i most[2];
+    for (int k = 0; k < n; k++) most[k] = _mm256_set1_epi16(INT16_MIN);
+    for (int64_t p = 0; p < n_windows; p++) {
+        __m256i sum[2];
+        for (int k = 0; k < n; k++) sum[k] = tlc_widened_avx2(rows[p] + 16 * k);
+        for (int64_t o = 1; o < width; o++)
+            for (int k = 0; k < n; k++)
+                sum[k] = _mm256_add_epi16(sum[k], tlc_widened_avx2(rows[p + o] + o * filters + 16 * k));
+        for (int k = 0; k < n; k++) most[k] = _mm256_max_epi16(most[k], sum[k]);
     }
+    for (int k = 0; k < n; k++) _mm256_storeu_si256((__m256i *)(best + 16 * k), most[k]);
+}
+
+TLC_AVX512 TLC_INLINE __m512i tlc_widened_avx512(const int8_t *codes) {
+    return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)codes));
+}
+
+TLC_AVX512 TLC_INLINE void tlc_block_avx512(
+    int16_t *best, const int8_t *const *rows, int64_t n_windows, int64_t width, int64_t filters, const int n) {
+    __m512i most[3];
+    for (int k = 0; k < n; k++) most[k] = _mm512_set1_epi16(INT16_MIN);
+    for (int64_t p = 0; p < n_windows; p++) {
+        __m512i sum[3];
+        for (int k = 0; k < n; k++) sum[k] = tlc_widened_avx512(rows[p] + 32 * k);
+        for (int64_t o = 1; o < width; o++)
+            for (int k = 0; k < n; k++)
+                sum[k] = _mm512_add_epi16(sum[k], tlc_widened_avx512(rows[p + o] + o * filters + 32 * k));
+        for (int k = 0; k < n; k++) most[k] = _mm512_max_epi16(most[k], sum[k]);
+    }
+    for (int k = 0; k < n; k++) _mm512_storeu_si512((void *)(best + 32 * k), most[k]);
+}
+
+/* Blocks of a table whose rows begin j filters on. The addresses are moved there and back: they are one text's. */
+#define TLC_BLOCKS(each, step, n)                                                    \
+    for (; j + (step) <= filters; j += (step)) {                                     \
+        if (width == 3) each(best + j, rows, n_windows, 3, filters, n);              \
+        else if (width == 4) each(best + j, rows, n_windows, 4, filters, n);         \
+        else each(best + j, rows, n_windows, width, filters, n);                     \
+        for (int64_t i = 0; i < n_rows; i++) rows[i] += (step);                      \
+    }
+
+TLC_AVX2 static void tlc_windows_avx2(
+    int16_t *best, const int8_t **rows, int64_t n_windows, int64_t width, int64_t filters) {
+    const int64_t n_rows = n_windows + width - 1;
+    int64_t j = 0;
+    TLC_BLOCKS(tlc_block_avx2, 32, 2)
+    TLC_BLOCKS(tlc_block_avx2, 16, 1)
+}
+
+TLC_AVX512 static void tlc_windows_avx512(
+    int16_t *best, const int8_t **rows, int64_t n_windows, int64_t width, int64_t filters) {
+    const int64_t n_rows = n_windows + width - 1;
+    int64_t j = 0;
+    TLC_BLOCKS(tlc_block_avx512, 96, 3)
+    TLC_BLOCKS(tlc_block_avx512, 32, 1)
+    TLC_BLOCKS(tlc_block_avx2, 16, 1)
 }
 #endif
 
-static inline void tlc_windows_int8(
-    int16_t *best, const int8_t *const *rows, int64_t n_windows, int64_t width, int64_t filters) {
+/* Slowest first. ``rows`` are n_windows + width - 1 addresses, which are changed. */
+typedef struct {
+    const char *name;
+    void (*windows)(int16_t *best, const int8_t **rows, int64_t n_windows, int64_t width, int64_t filters);
+    int (*works)(void);
+} tlc_convolve_level;
+
+static int tlc_convolve_always(void) { return 1; }
 #ifdef TLC_X86
-    if (__builtin_cpu_supports("avx2")) {
-        tlc_windows_avx2(best, rows, n_windows, width, filters);
-        return;
-    }
+static int tlc_convolve_avx2(void) { return __builtin_cpu_supports("avx2"); }
+static int tlc_convolve_avx512(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avx512bw"); }
 #endif
-    tlc_windows_portable(best, rows, n_windows, width, filters);
-}
+
+static const tlc_convolve_level tlc_convolve_levels[] = {
+    {"portable", tlc_windows_portable, tlc_convolve_always},
+#ifdef TLC_X86
+    {"avx2", tlc_windows_avx2, tlc_convolve_avx2},
+    {"avx512bw", tlc_windows_avx512, tlc_convolve_avx512},
+#endif
+};
+static const int tlc_n_convolve_levels = sizeof tlc_convolve_levels / sizeof *tlc_convolve_levels;
 
 /* The same in float32, and where the first of the largest begins. Sums run in the order of the offsets. */
 TLC_WIDE static void tlc_windows_float32(
