@@ -9,6 +9,7 @@ student are trained on the other six. Resumable: teachers, their answers and fin
     python benchmarks/bench_distill.py student [SET ...]
     python benchmarks/bench_distill.py speed [SET ...]
     python benchmarks/bench_distill.py without SET PART      # without a kind of transfer text, on dev alone
+    python benchmarks/bench_distill.py few SET LABELS        # so many labelled texts, the others without labels
     python benchmarks/bench_distill.py                       # everything that is missing
 
 The encoder is the folder that ``TLCLASSIC_ENCODER`` names (all-MiniLM-L6-v2 exported by ``tlclassic encoder export``).
@@ -257,6 +258,73 @@ def without(name: str, part: str, results: Results) -> None:
     results.add(key, {"set": name, "without": part, "dev_student": round(100 * result.best.score, 2)})
 
 
+#: Up to so many labels the teacher is fitted to pairs (SetFit: Tunstall et al. 2022, https://arxiv.org/abs/2209.11055),
+#: beyond that as of any set.
+PAIRS_UP_TO = 500
+#: Texts without labels, at most.
+FEW_TRANSFER = 20_000
+
+
+def few(name: str, n_labels: int, results: Results) -> None:
+    """A few labelled texts, drawn evenly over the classes, and the set's other texts without labels; no dev."""
+    if (key := f"{name} few {n_labels}") in results:
+        return
+    from tlclassic.finetune import fine_tune
+
+    data, _, _ = parts(name)
+    texts, labels = data["train"]
+    chosen = _evenly(labels, n_labels)
+    train = [texts[row] for row in chosen], [labels[row] for row in chosen]
+    out = SCRATCH / "teachers" / f"{name}-few-{n_labels}"
+    if not out.exists():
+        pairs = n_labels <= PAIRS_UP_TO
+        own: dict[str, Any] = {"contrastive": True} if pairs else {**SENTENCES, "epochs": 8}
+        fine_tune(str(ENCODER), *train, str(out), on_progress=progress, force=True, threads=1, **own)
+    teacher = _classifier(out)
+    rest = [text for row, text in enumerate(texts) if row not in set(chosen)]
+    transfer = [*rest, *transfer_texts(name)][:: max(1, (len(rest) + len(transfer_texts(name))) // FEW_TRANSFER)]
+    options = {**OPTIONS[name], "cache": SCRATCH / "soft-labels", "threads": 1, "max_size": MAX_SIZE}
+    result = distill(open_teacher(teacher), transfer[:FEW_TRANSFER], on_progress=_say(key), **options)
+    test, truth = data["test"]
+    models = {"teacher": teacher, "student": result.compiled, **_plain(*train)}
+    row = {f"test_{who}": measured(model.predict(test), truth, False, []) for who, model in models.items()}
+    results.add(key, {"set": name, "labels": len(chosen), "texts": result.pool.counts(), **row})
+
+
+def _evenly(labels: list[Any], n: int) -> list[int]:
+    """Rows at random, of every class as many as of the others."""
+    order = np.random.default_rng(0).permutation(len(labels)).tolist()
+    classes = sorted(set(labels))
+    queues = {label: [row for row in order if labels[row] == label] for label in classes}
+    found: list[int] = []
+    while len(found) < n and any(queues.values()):
+        found += [queues[label].pop(0) for label in classes if queues[label]]
+    return sorted(found[:n])
+
+
+def _classifier(path: Path) -> Any:
+    from tlclassic.heads.encoder_classifier import EncoderClassifier
+
+    return EncoderClassifier(str(path), file="int8", threads=1).open()
+
+
+def _plain(texts: list[str], labels: list[Any]) -> dict[str, Any]:
+    """TF-IDF and base-en with logistic regression; strengths by cross-validation where there are enough labels."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
+    from sklearn.pipeline import make_pipeline
+
+    least = min(labels.count(label) for label in set(labels))
+    head: Any = LogisticRegression(max_iter=1000)
+    if least >= 5:
+        head = LogisticRegressionCV(Cs=10, cv=5, max_iter=1000)
+    features = {
+        "tfidf": TfidfVectorizer(ngram_range=(1, 2)),
+        "base_en": tlclassic.EmbeddingVectorizer(tlclassic.load_vectors("base-en")),
+    }
+    return {name: make_pipeline(step, head).fit(texts, labels) for name, step in features.items()}
+
+
 def main(arguments: list[str]) -> None:
     """Run one step for some sets, or all that is missing."""
     results = Results("distill")
@@ -276,6 +344,8 @@ def main(arguments: list[str]) -> None:
         case ["speed", *names]:
             for name in names or SETS:
                 speed(name, results)
+        case ["few", name, n_labels]:
+            few(name, int(n_labels), results)
         case ["without", name, part]:
             without(name, part, results)
         case _:
