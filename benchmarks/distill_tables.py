@@ -95,9 +95,22 @@ def cascade_promise() -> str:
     return table(["set", "texts a half", *(f"{100 * float(p):g} % promised" for p in promised)], body)
 
 
+def distillation_few() -> str:
+    """Teachers of few labels and their students beside classical models."""
+    names = ("tfidf", "base_en", "teacher", "student")
+    body = [
+        [row["set"], row["labels"], *(f"{row[f'test_{name}']:.2f}" for name in names)]
+        for key, row in _rows().items()
+        if " few " in key
+    ]
+    heads = ["TF-IDF + LR", "base-en + LR", "fine-tuned encoder (int8)", "its student"]
+    return table(["set", "labels", *heads], body)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "cascade": cascade,
     "cascade_promise": cascade_promise,
     "distillation": distillation,
+    "distillation_few": distillation_few,
     "distillation_speed": distillation_speed,
 }
