@@ -21,6 +21,7 @@ FLOORS = {
     "kernels": 1, "storage": 1,
     "data": 2, "text": 2, "vectors": 2,
     "encoders": 3, "features": 3, "runtime": 3,
+    "joint": 4,
     "heads": 5, "evaluation": 5,
     "pipelines": 6,
     "cascade": 7, "finetune": 7, "folding": 7,

@@ -213,4 +213,4 @@ def tune_weights(objective: Callable[[Matrix], float], n_sources: int) -> Matrix
                 best, weights = score, changed
         if best <= before + _LEAST_GAIN:
             break
-    return weights / weights.max()
+    return np.asarray(weights / weights.max())

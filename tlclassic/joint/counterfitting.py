@@ -20,6 +20,8 @@ __all__ = ["counter_fit"]
 Floats = NDArray[np.float32]
 Rows = NDArray[np.int64]
 _BLOCK = 512
+#: Neighbours that a word is kept close to, at most: in a space of few dimensions half of the words may be within reach.
+_NEAREST = 50
 
 
 class _Pull(NamedTuple):
@@ -128,12 +130,15 @@ def _mean_gradient(table: Floats, pairs: Rows, cosines: Floats) -> Floats:
 
 
 def _nearby(table: Floats, rows: Rows, radius: float) -> tuple[Rows, Floats]:
-    """Pairs of one of ``rows`` and any row within ``radius``, and their distances: what has to be kept."""
-    found, distances = [], []
+    """Pairs of one of ``rows`` and its nearest within ``radius``, and their distances: what has to be kept."""
+    found, distances = [np.empty((0, 2), dtype=np.int64)], [np.empty(0, dtype=np.float32)]
+    count = min(_NEAREST + 1, len(table))
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
         apart = 1 - table[block] @ table.T
-        one, other = np.nonzero(apart <= radius)
+        nearest = np.argpartition(apart, count - 1, axis=1)[:, :count]
+        one, place = np.nonzero(np.take_along_axis(apart, nearest, axis=1) <= radius)
+        other = nearest[one, place]
         found.append(np.stack([block[one], other], axis=1))
         distances.append(apart[one, other])
     pairs, lengths = np.concatenate(found), np.concatenate(distances)
@@ -151,4 +156,4 @@ def _keys(pairs: Rows) -> Rows:
 def _unique(pairs: Rows) -> Rows:
     _, first = np.unique(_keys(pairs), return_index=True)
     pairs = pairs[np.sort(first)]
-    return pairs[pairs[:, 0] != pairs[:, 1]]
+    return np.asarray(pairs[pairs[:, 0] != pairs[:, 1]], dtype=np.int64)

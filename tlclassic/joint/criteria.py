@@ -116,7 +116,7 @@ class _PairSet:
     """The pairs of one set: rows of both words, and products of the sources' vectors."""
 
     def __init__(self, triples: Sequence[Pair], parts: JointParts, criterion: PairCriterion) -> None:
-        first, second = (_places(parts.words, [triple[side] for triple in triples]) for side in (0, 1))
+        first, second = (_places(parts.words, [str(triple[side]) for triple in triples]) for side in (0, 1))
         self.gold = np.array([triple[2] for triple in triples], dtype=np.float64)
         self.folds = folds_of(len(triples), criterion.n_folds, criterion.random_state)
         self.known = (first >= 0) & (second >= 0)
@@ -256,7 +256,7 @@ def _indicators(labels: Any) -> tuple[Matrix, bool]:
     multilabel = bool(rows) and isinstance(rows[0], (list, tuple, set, frozenset))
     if multilabel and getattr(labels, "ndim", 1) == 2:
         return np.asarray(labels, dtype=np.float64), True
-    sets = [list(row) for row in rows] if multilabel else [[row] for row in rows]
+    sets: list[list[Any]] = [list(row) for row in rows] if multilabel else [[row] for row in rows]
     classes = sorted({label for row in sets for label in row}, key=lambda label: (str(type(label)), label))
     if len(classes) < 2:
         raise InvalidParameterError(f"labels must be of at least 2 classes; got {classes!r:.80}.")

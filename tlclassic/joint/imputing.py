@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +101,7 @@ def impute(parts: Sequence[Floats], known: NDArray[np.bool_]) -> list[float]:
             if not chosen:
                 continue
             rows = missing[inverse.ravel() == number]
-            shared = known[:, [*chosen, target]].all(axis=1)
+            shared = np.asarray(known[:, [*chosen, target]].all(axis=1))
             ridge = fit_ridge(_side_by_side(parts, chosen, shared), part[shared])
             part[rows] = ridge.predict(_side_by_side(parts, chosen, rows))
             scores.append((len(rows), ridge.r2))
@@ -118,5 +118,5 @@ def _enough(known: NDArray[np.bool_], target: int, chosen: list[int]) -> list[in
     return chosen
 
 
-def _side_by_side(parts: Sequence[Floats], chosen: list[int], rows: NDArray[np.generic]) -> Floats:
+def _side_by_side(parts: Sequence[Floats], chosen: list[int], rows: NDArray[Any]) -> Floats:
     return np.concatenate([parts[source][rows] for source in chosen], axis=1)

@@ -17,6 +17,8 @@ from tlclassic.joint.preparing import fit_preparation, prepare
 from tlclassic.joint.vocabulary import check_sources, joint_vocabulary
 from tlclassic.vectors import WordVectors
 
+Weights = Sequence[float] | NDArray[np.floating]
+
 __all__ = ["WHITENING", "JointParts", "join", "join_parts"]
 
 #: Half-way between the sources as they are and all directions alike; see docs/joint.md for what it was chosen on.
@@ -67,7 +69,10 @@ class JointParts:
         return dataclasses.replace(self, table=table, r2=[float("nan")] * len(self.sizes))
 
     def map(
-        self, method: str = "concat", weights: Sequence[float] | NDArray[np.floating] | None = None, dim: int | None = None
+        self,
+        method: str = "concat",
+        weights: Weights | None = None,
+        dim: int | None = None,
     ) -> NDArray[np.float64]:
         """The matrix that joins the parts; see :func:`tlclassic.joint.maps.joining_map`."""
         checked = check_weights(weights, len(self.sizes))
@@ -76,7 +81,7 @@ class JointParts:
     def join(
         self,
         method: str = "concat",
-        weights: Sequence[float] | NDArray[np.floating] | None = None,
+        weights: Weights | None = None,
         dim: int | None = None,
         *,
         oov: str = "zero",
@@ -107,7 +112,7 @@ def join_parts(
         check_choice(name, value, (True, False))
     vocabulary, rows = joint_vocabulary(found, words)
     known = rows >= 0
-    kept = known.any(axis=1)
+    kept = np.asarray(known.any(axis=1))
     vocabulary = [word for word, keep in zip(vocabulary, kept.tolist(), strict=True) if keep]
     rows, known = rows[kept], known[kept]
     sizes = [source.dim for source in found]

@@ -1,8 +1,8 @@
 """The ways of joining, each a linear map of the sources' vectors put side by side.
 
-# Design: concatenation, average, SVD and GCCA are all ``[x_1 ... x_k] @ M``; they differ in M alone, and M needs no more
-# than the products of the columns. So words, texts (means of words) and sentence vectors are joined by the same code,
-# and a choice between the ways never reads the table again.
+# Design: concatenation, average, SVD and GCCA are all ``[x_1 ... x_k] @ M``; they differ in M alone, and M needs no
+# more than the products of the columns. So words, texts (means of words) and sentence vectors are joined by the same
+# code, and a choice between the ways never reads the table again.
 """
 
 from __future__ import annotations

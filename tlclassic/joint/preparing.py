@@ -53,7 +53,7 @@ def power_of_covariance(covariance: NDArray[np.float64], power: float) -> NDArra
     if power == 0:
         return np.eye(len(covariance))
     values, axes = np.linalg.eigh(covariance)
-    values = np.maximum(values, 0) + FLOOR * max(float(np.mean(np.maximum(values, 0))), np.finfo(np.float32).tiny)
+    values = np.maximum(values, 0) + FLOOR * max(float(np.maximum(values, 0).mean()), 1e-30)
     return np.asarray((axes * values**power) @ axes.T, dtype=np.float64)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,7 @@ from tlclassic.vectors import WordVectors
 __all__ = ["check_sources", "joint_vocabulary"]
 
 
-def check_sources(sources: Sequence[WordVectors], *, low: int = 1) -> list[WordVectors]:
+def check_sources(sources: Any, *, low: int = 1) -> list[WordVectors]:
     """The sources as a list.
 
     Raises
