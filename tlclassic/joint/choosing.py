@@ -21,7 +21,7 @@ from tlclassic.joint.vocabulary import check_sources
 from tlclassic.vectors import WordVectors
 from tlclassic.vectors.evaluation import Pair
 
-__all__ = ["ChosenJoin", "JoinSettings", "choose_join", "tune_weights"]
+__all__ = ["ChosenJoin", "JoinSettings", "choose_join", "tried", "tune_weights"]
 
 Matrix = NDArray[np.float64]
 #: Factors by which a weight is changed.
@@ -135,7 +135,7 @@ def choose_join(
         check_number("whitenings", whitening, low=0.0, high=1.0)
         parts = join_parts(found, whitening=whitening, normalize=unit)
         bound = criterion.bind(parts)
-        more = _tried(parts, bound, methods, dims)
+        more = tried(parts, bound, methods, dims)
         singles = np.maximum(singles, _singles(parts.without_imputed(), criterion))
         trials += more
         top = max(score for _, score in more)
@@ -166,24 +166,24 @@ def _listed(name: str, values: Sequence[Any]) -> list[Any]:
     return list(values)
 
 
-def _tried(
+def tried(
     parts: JointParts, bound: Bound, methods: Sequence[str], dims: Sequence[int | None]
 ) -> list[tuple[JoinSettings, float]]:
     """Every method and dimension on prepared parts, with weights tuned for a concatenation."""
     weights = bound.best_weights(lambda objective: tune_weights(objective, len(parts.sizes)))
-    tried = []
+    found = []
     for method in methods:
         for dim in dims if method in ("svd", "gcca") else [None]:
             if dim is not None and dim > sum(parts.sizes):
                 continue
             score = bound.score(lambda tuned, m=method, d=dim: parts.map(m, tuned, d))  # type: ignore[misc]
             settings = JoinSettings(method, tuple(weights.tolist()), dim, parts.whitening, parts.normalize)
-            tried.append((settings, score))
-    if not tried:
+            found.append((settings, score))
+    if not found:
         raise InvalidParameterError(
             f"dims must hold a number up to {sum(parts.sizes)}, the sources' dimensions together; got {list(dims)!r}."
         )
-    return tried
+    return found
 
 
 def _singles(parts: JointParts, criterion: Criterion) -> Matrix:
