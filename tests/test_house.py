@@ -134,9 +134,9 @@ def _standard_library(modules):
 def test_public_names():
     assert tlclassic.__all__ == sorted(tlclassic.__all__)
     assert tlclassic.__all__ == [
-        "Cascade", "CompiledClassifier", "EmbeddingVectorizer", "EncoderClassifier", "NgramClassifier",
-        "NgramVectorizer", "OnnxEncoder", "SoftLabelLogisticRegression", "Tokenizer", "WordVectors", "__version__",
-        "compile", "distill", "load", "load_vectors", "save", "tune",
+        "Cascade", "CompiledClassifier", "EmbeddingVectorizer", "EncoderClassifier", "JointEncoder",
+        "NgramClassifier", "NgramVectorizer", "OnnxEncoder", "SoftLabelLogisticRegression", "Tokenizer", "WordVectors",
+        "__version__", "compile", "distill", "load", "load_vectors", "save", "tune",
     ]  # fmt: skip
     for name in tlclassic.__all__:
         assert getattr(tlclassic, name) is not None

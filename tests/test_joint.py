@@ -150,7 +150,7 @@ def test_svd_keeps_the_cosines_of_a_concatenation(sources):
 def test_gcca_finds_what_the_sources_agree_on(meaning):
     rng = np.random.default_rng(6)
     shared = meaning[:, :1]
-    tables = [np.hstack([shared, 5 * rng.normal(size=(N, 3))]) @ rng.normal(size=(4, 4)) for _ in range(2)]
+    tables = [np.hstack([shared, 5 * rng.normal(size=(N, 3))]) @ np.linalg.qr(rng.normal(size=(4, 4)))[0] for _ in range(2)]
     parts = join_parts([_vectors(WORDS, table) for table in tables], whitening=0.0, normalize=False)
     found = parts.join("gcca", dim=1).take(np.arange(N))[:, 0]
     svd = parts.join("svd", dim=1).take(np.arange(N))[:, 0]
@@ -254,7 +254,7 @@ def test_a_joint_encoder_is_a_transformer(method, width, sources, texts):
 
 
 def test_its_weights_by_labels_leave_noise_out(meaning, texts):
-    good, noise = _vectors(WORDS, meaning), _vectors(WORDS, np.random.default_rng(9).normal(size=(N, 6)))
+    good, noise = _vectors(WORDS, meaning), _vectors(WORDS, np.random.default_rng(9).normal(size=(N, 60)))
     labels = [bool(meaning[[int(word[1:]) for word in text.split()], 0].sum() > 0) for text in texts[0]]
     encoder = JointEncoder([EmbeddingVectorizer(good), EmbeddingVectorizer(noise)], weights="cv")
     encoder.fit(texts[0], labels)

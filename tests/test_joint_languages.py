@@ -132,9 +132,9 @@ def test_counter_fitting_drags_neighbours_along():
 
 @pytest.fixture(scope="module")
 def pair():
-    """Spanish is English turned, with noise; words are clustered, as real ones are."""
+    """Spanish is English turned, with noise; dimensions are of different width and skewed, so that shapes tell."""
     rng = np.random.default_rng(2)
-    table = rng.normal(size=(20, 8))[rng.integers(0, 20, size=N)] + 0.6 * rng.normal(size=(N, 8))
+    table = rng.exponential(size=(N, 8)) * np.linspace(2, 0.5, 8)
     turned = table @ np.linalg.qr(rng.normal(size=(8, 8)))[0] + 0.02 * rng.normal(size=(N, 8))
     english = [f"word{i}" if i % 10 else f"name{i}" for i in range(N)]
     spanish = [f"palabra{i}" if i % 10 else f"name{i}" for i in range(N)]

@@ -47,8 +47,8 @@ def counter_fit(
     """Draw synonyms together and push antonyms apart: Mrkšić et al. 2016, https://aclanthology.org/N16-1018/.
 
     Three terms are minimised: synonyms further apart than ``synonym_distance``, antonyms closer than
-    ``antonym_distance``, and words that were within ``radius`` of each other and no longer are. Distances are
-    1 - cosine. Each step moves a word by the mean gradient of each of its terms, and brings it to length one.
+    ``antonym_distance``, and words that were within ``radius`` of each other and no longer are (antonyms excepted;
+    each word's nearest 50). Distances are 1 - cosine. Each step moves a word by the mean gradient of each of its terms, and brings it to length one.
 
     Parameters
     ----------
@@ -94,6 +94,8 @@ def counter_fit(
         raise InvalidParameterError("synonyms and antonyms must hold a pair of words that the vectors know; got none.")
     table = vectors.normalized().take(np.arange(len(vectors)))
     nearby, distances = _nearby(table, np.unique(np.concatenate([apart.ravel(), together.ravel()])), radius)
+    free = ~np.isin(_keys(nearby), _keys(apart))
+    nearby, distances = nearby[free], distances[free]
     pulls = [
         _Pull(apart, -1, np.full(len(apart), antonym_distance, dtype=np.float32)),
         _Pull(together, 1, np.full(len(together), synonym_distance, dtype=np.float32)),

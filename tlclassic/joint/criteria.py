@@ -244,10 +244,10 @@ class BoundLabels:
         targets = self._criterion.targets
         if not self._criterion.multilabel:
             return float(np.mean(scores.argmax(axis=1) == targets.argmax(axis=1)))
-        from sklearn.metrics import label_ranking_average_precision_score
-
         some = targets.any(axis=1)
-        return float(label_ranking_average_precision_score(targets[some], scores[some]))
+        right = np.take_along_axis(targets[some], np.argsort(-scores[some], axis=1, kind="stable"), axis=1)
+        precisions = np.cumsum(right, axis=1) / np.arange(1, right.shape[1] + 1)
+        return float(np.mean((precisions * right).sum(axis=1) / right.sum(axis=1)))
 
 
 def _indicators(labels: Any) -> tuple[Matrix, bool]:
