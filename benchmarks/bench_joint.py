@@ -1,8 +1,8 @@
 """Several sources as one: meta-embeddings, retrofitting, alignment, zero-shot transfer. Resumable, one row at a time.
 
 Everything is chosen on data other than what is reported. Word similarity: the preparation and the weights of a
-meta-embedding are chosen for each family of sets (the two of Rubenstein and Goodenough, the three of WordSim, the two of
-MTurk, every other by itself) on the sets of all other families. Classification: on the training texts by
+meta-embedding are chosen for each family of sets (the two of Rubenstein and Goodenough, the three of WordSim, the two
+of MTurk, every other by itself) on the sets of all other families. Classification: on the training texts by
 cross-validation; the head's strength on dev; the test file is read once for a row. The vectors are those of
 ../shared/vectors: cuts of a few thousand words, which their names below say.
 
@@ -98,7 +98,7 @@ def similarity(results: Results) -> None:
             continue
         sources = [vectors_of(name) for name in names]
         prepared = [join_parts(sources, whitening=whitening) for whitening in WHITENINGS]
-        alone = {name: vectors for name, vectors in zip(names, sources, strict=True)}
+        alone = dict(zip(names, sources, strict=True))
         alone |= {
             f"{name} whitened {whitening}": join_parts([vectors], whitening=whitening).join()
             for name, vectors in zip(names, sources, strict=True)
@@ -164,7 +164,9 @@ def ridge(task: Task, vectors: WordVectors) -> dict[str, Any]:
     best: tuple[float, Any] | None = None
     for strength in (1.0, 10.0, 100.0, 1000.0):
         model = Ridge(alpha=strength).fit(found["train"], task.targets["train"].astype(np.float32))
-        score = dev_score(task, np.clip(model.predict(found["dev"]), 0, 1) if task.multilabel else model.predict(found["dev"]))
+        score = dev_score(
+            task, np.clip(model.predict(found["dev"]), 0, 1) if task.multilabel else model.predict(found["dev"])
+        )
         if best is None or score > best[0]:
             best = (score, model)
     assert best is not None
@@ -208,7 +210,9 @@ def retrofitting(results: Results) -> None:
     folder = LEXICONS / "counterfitting"
     ways = {
         "as it is": lambda vectors: vectors,
-        "retrofitted to PPDB": lambda vectors: retrofit(vectors, read_lexicon(LEXICONS / "retrofitting/ppdb-xl.txt.gz")),
+        "retrofitted to PPDB": lambda vectors: retrofit(
+            vectors, read_lexicon(LEXICONS / "retrofitting/ppdb-xl.txt.gz")
+        ),
         "retrofitted to FrameNet": lambda vectors: retrofit(
             vectors, read_lexicon(LEXICONS / "retrofitting/framenet.txt.gz")
         ),
@@ -335,7 +339,9 @@ def zero_shot(results: Results) -> None:
         "majority": round(100 * max(map(truth.count, set(truth))) / len(truth), 2),
         "english on English": round(100 * english.score(*data["en", "test"]), 2),
     }
-    row |= {who: round(100 * float(np.mean(model.predict(texts) == np.array(truth))), 2) for who, model in models.items()}
+    row |= {
+        who: round(100 * float(np.mean(model.predict(texts) == np.array(truth))), 2) for who, model in models.items()
+    }
     results.add("zero-shot en-es", row)
 
 

@@ -18,15 +18,15 @@ def joint_similarity() -> str:
     body = []
     for config in dict.fromkeys(row["sources"] for row in _rows("similarity")):
         rows = [row for row in _rows("similarity") if row["sources"] == config]
-        for row in rows:
-            body.append(
-                [
-                    f"{row['set']}, {config}", f"{row['n_known']} of {row['n_pairs']}", row["best_single"],
-                    f"{row['best_single_all_pairs']:.3f}", f"{row['best_single_whitened_all_pairs']:.3f}",
-                    f"{row['all_pairs']['joint']:.3f}",
-                    f"{row['best_single_on_its_pairs']:.3f}", f"{row['joint_on_its_pairs']:.3f}",
-                ]
-            )  # fmt: skip
+        body += [
+            [
+                f"{row['set']}, {config}", f"{row['n_known']} of {row['n_pairs']}", row["best_single"],
+                f"{row['best_single_all_pairs']:.3f}", f"{row['best_single_whitened_all_pairs']:.3f}",
+                f"{row['all_pairs']['joint']:.3f}",
+                f"{row['best_single_on_its_pairs']:.3f}", f"{row['joint_on_its_pairs']:.3f}",
+            ]
+            for row in rows
+        ]  # fmt: skip
         wins = [
             sum(row["all_pairs"]["joint"] > row[f"best_single{kind}_all_pairs"] for row in rows)
             for kind in ("", "_whitened")

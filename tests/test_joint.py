@@ -150,7 +150,9 @@ def test_svd_keeps_the_cosines_of_a_concatenation(sources):
 def test_gcca_finds_what_the_sources_agree_on(meaning):
     rng = np.random.default_rng(6)
     shared = meaning[:, :1]
-    tables = [np.hstack([shared, 5 * rng.normal(size=(N, 3))]) @ np.linalg.qr(rng.normal(size=(4, 4)))[0] for _ in range(2)]
+    tables = [
+        np.hstack([shared, 5 * rng.normal(size=(N, 3))]) @ np.linalg.qr(rng.normal(size=(4, 4)))[0] for _ in range(2)
+    ]
     parts = join_parts([_vectors(WORDS, table) for table in tables], whitening=0.0, normalize=False)
     found = parts.join("gcca", dim=1).take(np.arange(N))[:, 0]
     svd = parts.join("svd", dim=1).take(np.arange(N))[:, 0]

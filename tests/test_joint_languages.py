@@ -38,7 +38,7 @@ def _vectors(words, table, **options):
 
 def test_a_lexicon_has_words_and_neighbours(tmp_path):
     path = tmp_path / "lexicon.txt.gz"
-    path.write_bytes(gzip.compress("Glad happy merry\n\nsad\nglad  happy glad content\r\n".encode()))
+    path.write_bytes(gzip.compress(b"Glad happy merry\n\nsad\nglad  happy glad content\r\n"))
     assert read_lexicon(path) == {"glad": ["happy", "merry", "content"]}
     assert read_lexicon(path, lower=False) == {"Glad": ["happy", "merry"], "glad": ["happy", "content"]}
 
@@ -112,7 +112,7 @@ def test_counter_fitting_moves_pairs_and_keeps_the_rest():
     assert cosine(before, "w0", "w1") > 0.8
     assert cosine(found, "w0", "w1") < 0.2  # an antonym that is also a synonym is an antonym
     assert cosine(found, "w4", "w5") > cosine(before, "w4", "w5") + 0.3
-    untouched = [word for word in words[6:] if word not in ("w8",)]
+    untouched = [word for word in words[6:] if word != "w8"]
     assert np.allclose(found.lookup(untouched), before.lookup(untouched), atol=1e-6)
     assert np.allclose(found.norms, 1, atol=1e-5)
     with pytest.raises(InvalidParameterError, match="must hold a pair of words that the vectors know"):
@@ -237,7 +237,9 @@ def test_a_classifier_reads_another_language(pooling, pair, texts):
     source, target, words = pair
     spanish, english, labels = texts
     found = align(source, target, words[:80])
-    model = make_pipeline(EmbeddingVectorizer(found.target, pooling=pooling), StandardScaler(), LogisticRegression(C=10))
+    model = make_pipeline(
+        EmbeddingVectorizer(found.target, pooling=pooling), StandardScaler(), LogisticRegression(C=10)
+    )
     model.fit(english, labels)
     other = with_vectors(model, found.source, texts=spanish)
     assert model.score(english, labels) > 0.9

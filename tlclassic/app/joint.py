@@ -46,7 +46,8 @@ def join(
         str | None, typer.Option(help="One a source, such as 1,0.5,1; all alike when left out.", show_default=False)
     ] = None,
     dim: Annotated[
-        int | None, typer.Option(help="Dimensions of svd and gcca; those of the largest source.", min=1, show_default=False)
+        int | None,
+        typer.Option(help="Dimensions of svd and gcca; those of the largest source.", min=1, show_default=False),
     ] = None,
     whitening: Annotated[
         float | None,
@@ -152,7 +153,9 @@ def retrofit(
         typer.Option(help="Of pairs whose words begin with it, such as en_good.", show_default=False),
     ] = None,
     strength: Annotated[float, typer.Option(help="Weight of the lexicon beside the vector itself.", min=0.0)] = 1.0,
-    iterations: Annotated[int | None, typer.Option(help="Passes; 10, counter-fitting 20.", min=0, show_default=False)] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Passes; 10, counter-fitting 20.", min=0, show_default=False)
+    ] = None,
     trust: TrustOption = False,
 ) -> None:
     """Draw words to their neighbours in a lexicon (retrofitting); or synonyms together and antonyms apart.
@@ -204,7 +207,8 @@ def align(
         int | None, typer.Option(help="At most so many; none with a dictionary, else 5.", min=0, show_default=False)
     ] = None,
     test: Annotated[
-        Path | None, typer.Option(help="Pairs to measure the precision on; not those of --dictionary.", show_default=False)
+        Path | None,
+        typer.Option(help="Pairs to measure the precision on; not those of --dictionary.", show_default=False),
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the start from structure.", min=0)] = 0,
     trust: TrustOption = False,

@@ -48,7 +48,8 @@ def counter_fit(
 
     Three terms are minimised: synonyms further apart than ``synonym_distance``, antonyms closer than
     ``antonym_distance``, and words that were within ``radius`` of each other and no longer are (antonyms excepted;
-    each word's nearest 50). Distances are 1 - cosine. Each step moves a word by the mean gradient of each of its terms, and brings it to length one.
+    each word's nearest 50). Distances are 1 - cosine. Each step moves a word by the mean gradient of each of its terms,
+    and brings it to length one.
 
     Parameters
     ----------
