@@ -239,7 +239,8 @@ def retrofitting(results: Results) -> None:
 @cache
 def languages(name: str) -> tuple[WordVectors, WordVectors, list[Any], list[Any]]:
     """Source, target, pairs to learn from and pairs to test on; no test word is among the former."""
-    folder, dictionaries = VECTORS / f"word2vec_wiki_{name.replace('-', '_')}_50d", LEXICONS / "muse_dictionaries"
+    folder = VECTORS / f"word2vec_wiki_{'es_en' if name == 'es-en' else 'it_en'}_50d"
+    dictionaries = LEXICONS / "muse_dictionaries"
     if name == "es-en":
         source, target = (WordVectors.load(folder / f"word2vec.{code}.txt.gz") for code in ("es", "en"))
         train, test = (read_word_pairs(dictionaries / f"es-en.{part}.txt.gz") for part in ("0-5000", "5000-6500"))

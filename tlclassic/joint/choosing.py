@@ -120,8 +120,8 @@ def choose_join(
     >>> noise = WordVectors.from_arrays(words, rng.normal(size=(60, 4)).astype("float32"))
     >>> lines = [(words[i], words[i + 1], float(meaning[i] @ meaning[i + 1])) for i in range(59)]
     >>> chosen = choose_join([good, noise], pairs=lines, methods=["concat"])
-    >>> chosen.settings.weights
-    (1.0, 0.0)
+    >>> [round(weight, 1) for weight in chosen.settings.weights]
+    [1.0, 0.0]
     """
     found = check_sources(sources)
     criterion = _criterion(pairs, texts, labels, n_folds, random_state)
