@@ -9,7 +9,7 @@ from sklearn.pipeline import make_pipeline
 
 import tlclassic
 from tlclassic import EmbeddingVectorizer, WordVectors
-from tlclassic.errors import InvalidParameterError
+from tlclassic.errors import CorruptArtifactError, InvalidParameterError
 from tlclassic.joint import JointEncoder, choose_join, join, join_parts
 from tlclassic.joint.imputing import fit_ridge, impute
 from tlclassic.joint.maps import joining_map
@@ -273,6 +273,30 @@ def test_it_is_saved_with_its_encoders(sources, texts, tmp_path):
     opened = tlclassic.load(tmp_path / "model.tlc")
     assert np.array_equal(opened.predict_proba(texts[0]), model.predict_proba(texts[0]))
     assert opened[0].get_params(deep=False)["dim"] == 5
+
+
+def test_onnx_encoders_of_two_folders_join_and_are_saved(tmp_path):
+    pytest.importorskip("onnxruntime")
+    from tiny_encoder import make_tiny_encoder
+
+    folders = [make_tiny_encoder(tmp_path / name, dim=dim, seed=dim) for name, dim in (("one", 8), ("two", 16))]
+    encoder = JointEncoder([tlclassic.OnnxEncoder(folder, threads=1) for folder in folders], method="gcca", dim=5)
+    texts = ["my card is lost", "a great film", "the bill is wrong", "poor plot", "cancel the order", "fine film"]
+    model = make_pipeline(encoder, LogisticRegression()).fit(texts, [0, 1, 0, 1, 0, 1])
+    assert model[0].transform(texts).shape == (6, 5)
+    tlclassic.save(model, tmp_path / "model.tlc")
+    opened = tlclassic.load(tmp_path / "model.tlc")
+    assert np.allclose(opened.predict_proba(texts), model.predict_proba(texts), atol=1e-6)
+
+
+def test_a_state_that_does_not_fit_together_is_refused(sources, texts):
+    encoder = JointEncoder([EmbeddingVectorizer(source) for source in sources]).fit(texts[0])
+    fitted = {name: getattr(encoder, name) for name in JointEncoder.FITTED}
+    assert JointEncoder.from_state(encoder.encoders_, {}, fitted).transform(texts[0]).shape == (120, 13)
+    with pytest.raises(CorruptArtifactError, match="malformed: shapes do not match"):
+        JointEncoder.from_state(encoder.encoders_, {}, {**fitted, "sizes_": [8, 6]})
+    with pytest.raises(CorruptArtifactError, match="the saved JointEncoder is malformed"):
+        JointEncoder.from_state(encoder.encoders_, {"colour": 1}, fitted)
 
 
 @pytest.mark.parametrize(
