@@ -9,6 +9,7 @@ from classifier_plots import classifier_plot, scoring_plot
 from classifier_tables import TABLES, classifiers_by_name
 from distill_tables import TABLES as DISTILL_TABLES
 from encoder_tables import TABLES as ENCODER_TABLES
+from joint_tables import TABLES as JOINT_TABLES
 from markdown import load, table
 from plots import accuracy_plot, speed_plot
 
@@ -159,6 +160,7 @@ def main() -> None:
         **TABLES,
         **ENCODER_TABLES,
         **DISTILL_TABLES,
+        **JOINT_TABLES,
     }
     for name, make in parts.items():
         page = page.replace(f"{{{{{name}}}}}\n", make())

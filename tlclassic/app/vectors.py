@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tlclassic.app import joint
 from tlclassic.app.console import check_out, print_json, progress_bar
 from tlclassic.app.from_encoder import from_encoder
 from tlclassic.app.options import FormatOption, JsonOption, QuotedOption, TrustOption, VectorsArgument
@@ -234,6 +235,9 @@ def train(
 
 
 app.command("from-encoder")(from_encoder)
+app.command()(joint.join)
+app.command()(joint.retrofit)
+app.command()(joint.align)
 
 
 @app.command("eval")

@@ -61,6 +61,8 @@ OWN_ESTIMATORS = {
 }
 #: The one whose state is made by a module of its own.
 _ONNX_ENCODER = {"OnnxEncoder": "tlclassic.encoders"}
+#: The one that is made of others.
+_JOINT_ENCODER = {"JointEncoder": "tlclassic.joint"}
 #: Those of our own that may hold word vectors.
 _WITH_VECTORS = ("EmbeddingVectorizer", "NgramClassifier")
 #: Attributes that `fit` and `partial_fit` make anew and prediction does not read.
@@ -126,6 +128,8 @@ class Encoder:
             return {_TAG: "own", "class": name, "state": metadata, "place": place, "output": output}
         if class_of(estimator, _ONNX_ENCODER):
             return self._onnx_encoder(estimator)
+        if class_of(estimator, _JOINT_ENCODER):
+            return self._joint_encoder(estimator, place)
         name = class_of(estimator, PLAIN_ESTIMATORS)
         # An object that splits into folds is left to the fall-back.
         if name and isinstance(getattr(estimator, "cv", None), (int, str, type(None))):
@@ -138,6 +142,18 @@ class Encoder:
         facts["encoder"] = self._encoders.take(facts["encoder"], arrays)
         output = getattr(estimator, "_sklearn_output_config", None)
         return {_TAG: "onnx-encoder", "state": facts, "output": output}
+
+    def _joint_encoder(self, estimator: Any, place: str) -> dict[str, Any]:
+        """The fitted encoders also stand for those that they were cloned from."""
+        params = {key: value for key, value in estimator.get_params(deep=False).items() if key != "encoders"}
+        fitted = {name: getattr(estimator, name) for name in estimator.FITTED}
+        return {
+            _TAG: "joint-encoder",
+            "encoders": [self.estimator(each, f"{place}[{i}]") for i, each in enumerate(estimator.encoders_)],
+            "params": self.value(params, place),
+            "fitted": self.value(fitted, f"{place}/fitted"),
+            "output": getattr(estimator, "_sklearn_output_config", None),
+        }
 
     def _step(self, part: Any, place: str) -> Any:
         return part if part is None or isinstance(part, str) else self.estimator(part, place)
@@ -253,11 +269,19 @@ class Decoder:
             state = importlib.import_module("tlclassic.encoders.state")
             estimator = state.from_state(node["state"], self._encoders.get(node["state"]["encoder"]))
             return estimator.set_output(**node["output"]) if node["output"] else estimator
+        if kind == "joint-encoder":
+            return self._joint_encoder(node)
         if kind == "sklearn":
             return self._plain(node)
         if kind == "skops":
             return self._fallback(node)
         raise self._error(f"an estimator of unknown kind {kind!r}")
+
+    def _joint_encoder(self, node: dict[str, Any]) -> Any:
+        cls = importlib.import_module(_JOINT_ENCODER["JointEncoder"]).JointEncoder
+        encoders = [self.estimator(each) for each in node["encoders"]]
+        estimator = cls.from_state(encoders, self.value(node["params"]), self.value(node["fitted"]))
+        return estimator.set_output(**node["output"]) if node["output"] else estimator
 
     def _step(self, part: Any) -> Any:
         return part if part is None or isinstance(part, str) else self.estimator(part)

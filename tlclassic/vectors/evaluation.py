@@ -15,7 +15,7 @@ from tlclassic._validate import check_integer
 from tlclassic.errors import DataFormatError, InvalidParameterError
 from tlclassic.vectors.wordvectors import WordVectors
 
-__all__ = ["SimilarityResult", "evaluate_similarity", "read_pairs"]
+__all__ = ["Pair", "SimilarityResult", "correlation_of_ranks", "evaluate_similarity", "read_pairs"]
 
 Pair = tuple[str, str, float]
 
@@ -65,7 +65,7 @@ def evaluate_similarity(
     known = (first >= 0) & (second >= 0)
     gold = np.array([pair[2] for pair in triples], dtype=np.float64)[known]
     cosines = _cosines(vectors.take(first[known]), vectors.take(second[known]))
-    spearman = _pearson(_ranks(gold), _ranks(cosines))
+    spearman = correlation_of_ranks(gold, cosines)
     return SimilarityResult(spearman, _pearson(gold, cosines), int(known.sum()), int((~known).sum()))
 
 
@@ -132,6 +132,11 @@ def _cosines(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray
     lengths = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
     dots = np.einsum("ij,ij->i", first, second)
     return np.asarray(dots / np.where(lengths > 0, lengths, np.float32(1)), dtype=np.float64)
+
+
+def correlation_of_ranks(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Spearman's correlation of two arrays of shape (n,); NaN for fewer than two items, or where all are equal."""
+    return _pearson(_ranks(a), _ranks(b))
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
