@@ -21,7 +21,7 @@ FLOORS = {
     "kernels": 1, "storage": 1,
     "data": 2, "text": 2, "vectors": 2,
     "encoders": 3, "features": 3, "runtime": 3,
-    "heads": 5, "evaluation": 5,
+    "heads": 5, "evaluation": 5, "tagging": 5,
     "pipelines": 6,
     "cascade": 7, "finetune": 7, "folding": 7,
     "opening": 8, "tuning": 8,
@@ -134,7 +134,8 @@ def test_public_names():
     assert tlclassic.__all__ == sorted(tlclassic.__all__)
     assert tlclassic.__all__ == [
         "Cascade", "CompiledClassifier", "EmbeddingVectorizer", "EncoderClassifier", "NgramClassifier",
-        "NgramVectorizer", "OnnxEncoder", "SoftLabelLogisticRegression", "Tokenizer", "WordVectors", "__version__",
+        "NgramVectorizer", "OnnxEncoder", "SoftLabelLogisticRegression", "TokenTagger", "Tokenizer", "WordVectors",
+        "__version__",
         "compile", "distill", "load", "load_vectors", "save", "tune",
     ]  # fmt: skip
     for name in tlclassic.__all__:

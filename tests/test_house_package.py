@@ -18,7 +18,7 @@ import tlclassic
 from tlclassic import kernels
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-KERNELS = ["_index", "_linear", "_ngrams", "_parse", "_pool", "_score", "_subword", "_tokenize"]
+KERNELS = ["_index", "_linear", "_ngrams", "_parse", "_pool", "_score", "_subword", "_tag", "_tagfit", "_tokenize"]
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))
 
 

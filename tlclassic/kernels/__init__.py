@@ -18,7 +18,7 @@ __all__ = ["COMPILED", "load"]
 
 
 #: Every kernel; all of them or none, because they hand each other their objects.
-_NAMES = ("index", "linear", "ngrams", "parse", "pool", "score", "subword", "tokenize")
+_NAMES = ("index", "linear", "ngrams", "parse", "pool", "score", "subword", "tag", "tagfit", "tokenize")
 
 
 def _is_compiled() -> bool:
