@@ -1,4 +1,4 @@
-"""Texts and labels: streaming readers and writers of TSV, CSV, JSONL and Parquet, plain or packed; of tokens and tags."""
+"""Texts and labels: streaming readers and writers of TSV, CSV, JSONL and Parquet, plain or packed; tokens and tags."""
 
 from tlclassic.data.batches import FORMATS, Batch, read_batches
 from tlclassic.data.dataset import Dataset, load_dataset

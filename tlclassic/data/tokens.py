@@ -69,7 +69,7 @@ def load_tokens(
     columns : sequence of str, optional
         What to read besides the tokens. CoNLL: of ``names``; CoNLL-U: its fields, by default ``upos``; JSONL: keys that
         hold a list with a tag for each token, or one label of the sentence, by default ``tags``; DocBin: ``ner``
-        (entities as IOB2), ``pos``, ``tag``, ``morph``, ``dep``, by default ``ner``. An empty list reads the tokens alone.
+        (entities as IOB2), ``pos``, ``tag``, ``morph``, ``dep``, by default ``ner``. An empty list: the tokens alone.
     names : sequence of str, optional
         CoNLL: the names of its columns, ``token`` among them; by default the first is ``token`` and the last ``tags``.
     tokens : str

@@ -84,9 +84,9 @@ def train(
         last column + 1, kind (0 tags, 1 one label of a document, 2 several), where its links or targets begin, row of
         ``gold``.
     model : dict of float32 arrays
-        ``weights`` (F, K), whose last row is the bias, ``dense`` ((2 * reach + 1) * dim + width, K) and ``links``, one after
-        the other (k + 2, k) for each task of tags, as ``decode`` takes them; minus infinity stays. Of each the ``sums``:
-        steps times their number, and the ``squares`` of AdaGrad, one for each row and task. All changed in place.
+        ``weights`` (F, K), whose last row is the bias, ``dense`` ((2 * reach + 1) * dim + width, K) and ``links``, one
+        after the other (k + 2, k) for each task of tags, as ``decode`` takes them; minus infinity stays. Of each the
+        ``sums``: steps times their number, and the ``squares`` of AdaGrad, one for each row and task. All changed in place.
     order : int64 array
     crf : bool
         Conditional log-likelihood, else the structured perceptron (Collins 2002), with ``margin`` (Taskar et al. 2003).

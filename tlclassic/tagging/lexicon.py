@@ -20,6 +20,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FILL = 0.75
 
 Keys = NDArray[np.uint64]
+_LAST: dict[tuple[Any, ...], Lexicon] = {}
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,16 @@ def fit_lexicon(vectors: Any, sizes: Sequence[int], *, keep_vectors: bool, rando
     Classes are those of spherical k-means (Dhillon and Modha 2001); as features of a linear tagger they serve better
     than the vectors themselves (Guo et al. 2014, https://aclanthology.org/D14-1012).
     """
+    key = (vectors.digest, tuple(sizes), keep_vectors, random_state)
+    if key not in _LAST:
+        # The last one alone: several tasks, seeds and folds are fitted on the same vectors.
+        found = _fit(vectors, sizes, keep_vectors, random_state)
+        _LAST.clear()
+        _LAST[key] = found
+    return _LAST[key]
+
+
+def _fit(vectors: Any, sizes: Sequence[int], keep_vectors: bool, random_state: int) -> Lexicon:
     n = min(len(vectors), MAX_WORDS)
     if n == 0:
         return Lexicon()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -197,7 +198,7 @@ def _tags(task: Task, scores: Floats, column: int, block: Block, links: Floats) 
     shown = task.decode(list(task.classes))
     flat = [shown[number] for number in path.tolist()]
     edges = block.bounds.tolist()
-    return [flat[first:last] for first, last in zip(edges[:-1], edges[1:], strict=True)]
+    return [flat[first:last] for first, last in itertools.pairwise(edges)]
 
 
 def _labels(task: Task, logits: Floats) -> list[Any]:

@@ -1,7 +1,8 @@
 """Schemes of tags that mark entities: which sequences are legal, repairs, the entities themselves.
 
-Tags are ``"O"`` or a letter, a hyphen and the entity's type: IOB2 (also called BIO) begins every entity with B and goes on
-with I (Tjong Kim Sang and Veenstra 1999, https://aclanthology.org/E99-1023); BILOU also marks the last token, L, and
+Tags are ``"O"`` or a letter, a hyphen and the entity's type: IOB2 (also called BIO) begins every entity with B and
+goes on with I (Tjong Kim Sang and Veenstra 1999,
+https://aclanthology.org/E99-1023); BILOU also marks the last token, L, and
 entities of one token, U (Ratinov and Roth 2009, https://aclanthology.org/W09-1119).
 """
 

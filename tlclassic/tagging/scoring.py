@@ -102,7 +102,7 @@ def token_accuracy(truth: Sequence[Sequence[Any]], predicted: Sequence[Sequence[
 def _check_lengths(truth: Sequence[Sequence[Any]], predicted: Sequence[Sequence[Any]]) -> None:
     if len(truth) != len(predicted):
         raise InvalidParameterError(
-            f"predicted must hold the {len(truth)} sentences of truth; got {len(predicted)}. Predict the same sentences."
+            f"predicted must hold the {len(truth)} sentences of truth; got {len(predicted)}. Predict those."
         )
     for place, (gold, guess) in enumerate(zip(truth, predicted, strict=True)):
         if len(gold) != len(guess):

@@ -40,8 +40,8 @@ class TokenTagger(Predictor, BaseEstimator):  # type: ignore[misc]
 
     Features of the words around a token (the word, its shape, prefixes and suffixes, character n-grams, pairs of
     neighbours, classes of similar words from word vectors) are hashed; weights are those of a conditional random field
-    (Lafferty et al. 2001) or of an averaged perceptron (Collins 2002). Tags that mark entities are decoded so that every
-    prediction is legal. Several tasks share the features, which are read once.
+    (Lafferty et al. 2001) or of an averaged perceptron (Collins 2002). Tags that mark entities are decoded so that
+    every prediction is legal. Several tasks share the features, which are read once.
 
     Parameters
     ----------
@@ -240,7 +240,7 @@ class TokenTagger(Predictor, BaseEstimator):  # type: ignore[misc]
         return CompiledTagger(model, states=self.states, metadata={"compiled": {"prune": prune, "dtype": dtype}})
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted tagger as one file; a callable ``states`` and the vectors are not in it, nor needed again."""
+        """Write the fitted tagger as one file, without the vectors, which are not needed again, and ``states``."""
         params = {name: _plain(getattr(self, name)) for name in _PLAIN}
         if isinstance(self.vectors, (str, os.PathLike)):
             params["vectors"] = os.fspath(self.vectors)
