@@ -86,7 +86,7 @@ def train(
     model : dict of float32 arrays
         ``weights`` (F, K), whose last row is the bias, ``dense`` ((2 * reach + 1) * dim + width, K) and ``links``, one
         after the other (k + 2, k) for each task of tags, as ``decode`` takes them; minus infinity stays. Of each the
-        ``sums``: steps times their number, and the ``squares`` of AdaGrad, one for each row and task. All changed in place.
+        ``sums``: steps times their number, and the ``squares`` of AdaGrad, one for each row and task. All are changed.
     order : int64 array
     crf : bool
         Conditional log-likelihood, else the structured perceptron (Collins 2002), with ``margin`` (Taskar et al. 2003).
