@@ -22,7 +22,7 @@ FLOORS = {
     "data": 2, "text": 2, "vectors": 2,
     "encoders": 3, "features": 3, "runtime": 3,
     "joint": 4,
-    "heads": 5, "evaluation": 5,
+    "heads": 5, "evaluation": 5, "tagging": 5,
     "pipelines": 6,
     "cascade": 7, "finetune": 7, "folding": 7,
     "opening": 8, "tuning": 8,
@@ -136,7 +136,8 @@ def test_public_names():
     assert tlclassic.__all__ == [
         "Cascade", "CompiledClassifier", "ConvolutionClassifier", "EmbeddingVectorizer", "EncoderClassifier",
         "JointEncoder", "NgramClassifier", "NgramVectorizer", "OnnxEncoder", "SoftLabelLogisticRegression",
-        "Tokenizer", "WordVectors", "__version__", "compile", "distill", "load", "load_vectors", "save", "tune",
+        "TokenTagger", "Tokenizer", "WordVectors", "__version__", "compile", "distill", "load", "load_vectors",
+        "save", "tune",
     ]  # fmt: skip
     for name in tlclassic.__all__:
         assert getattr(tlclassic, name) is not None

@@ -18,7 +18,10 @@ import tlclassic
 from tlclassic import kernels
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-KERNELS = ["_convolve", "_index", "_linear", "_ngrams", "_parse", "_pool", "_score", "_subword", "_tokenize"]
+KERNELS = [
+    "_convolve", "_index", "_linear", "_ngrams", "_parse", "_pool", "_score", "_subword", "_tag", "_tagfit",
+    "_tokenize",
+]  # fmt: skip
 PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))
 
 

@@ -11,7 +11,7 @@ from tlclassic.storage import Artifact
 
 __all__ = ["load", "load_with_task"]
 
-_COMPILED = "compiled"
+_COMPILED, _TAGGER = "compiled", "tagger"
 #: What a task's provenance may say: the columns, and what separates labels.
 _NAMES = ("text", "label", "separator")
 
@@ -20,8 +20,8 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
     """Open a model: a pipeline saved by :func:`tlclassic.save`, a compiled classifier, or a folder.
 
     A folder with ``cascade.json`` is a :class:`tlclassic.Cascade`; any other is a fine-tuned encoder with its heads, or
-    a Hugging Face sequence classifier in ONNX, and becomes a :class:`tlclassic.EncoderClassifier`. A compiled
-    classifier is opened with NumPy and the kernels alone; scikit-learn is imported for the others only.
+    a Hugging Face sequence classifier in ONNX, and becomes a :class:`tlclassic.EncoderClassifier`. Compiled
+    classifiers and taggers are opened with NumPy and the kernels alone; scikit-learn is imported for the others only.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
 
     Returns
     -------
-    estimator, CompiledClassifier, Cascade or EncoderClassifier
+    estimator, CompiledClassifier, CompiledTagger, Cascade or EncoderClassifier
 
     Raises
     ------
@@ -68,6 +68,11 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
         if verify:
             artifact.verify()
         return CompiledClassifier.from_artifact(artifact)
+    if artifact.kind == _TAGGER:
+        from tlclassic.tagging import CompiledTagger
+
+        _refuse_options(path, "a tagger", trusted, vectors)
+        return CompiledTagger.load(path, verify=verify)
     from tlclassic.pipelines import load as load_pipeline
 
     return load_pipeline(path, verify=verify, trusted=trusted, vectors=vectors)

@@ -20,11 +20,11 @@ __all__ = ["COMMANDS", "build", "main"]
 
 #: In the order of the help.
 COMMANDS = (
-    "train", "tune", "compile", "distill", "cascade", "bench", "predict", "evaluate", "vectors", "encoder", "finetune",
-    "demo",
+    "train", "tune", "compile", "distill", "cascade", "bench", "predict", "evaluate", "tag", "vectors", "encoder",
+    "finetune", "demo",
 )  # fmt: skip
 #: Those of them that have commands of their own.
-_GROUPS = ("vectors", "encoder")
+_GROUPS = ("tag", "vectors", "encoder")
 
 
 def build(names: Sequence[str] = COMMANDS) -> typer.Typer:

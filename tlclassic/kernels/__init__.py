@@ -18,7 +18,9 @@ __all__ = ["COMPILED", "load"]
 
 
 #: Every kernel; all of them or none, because they hand each other their objects.
-_NAMES = ("convolve", "index", "linear", "ngrams", "parse", "pool", "score", "subword", "tokenize")
+_NAMES = (
+    "convolve", "index", "linear", "ngrams", "parse", "pool", "score", "subword", "tag", "tagfit", "tokenize",
+)  # fmt: skip
 
 
 def _is_compiled() -> bool:

@@ -1,0 +1,212 @@
+"""Taggers: slots and intents (snips, mtod), entities (conll2003), parts of speech (UD English EWT); speed.
+
+Settings are chosen among a few on dev; the test file is read once for a row. Entity F1 as the shared task counts it,
+token accuracy of parts of speech, accuracy of intents, in percent. Resumable: finished rows are kept.
+
+    python benchmarks/bench_tagging.py choose [SET ...]     # dev scores of the candidates
+    python benchmarks/bench_tagging.py test [SET ...]       # the chosen one on test, and its compiled form
+    python benchmarks/bench_tagging.py single [SET ...]     # each task of a set by itself, at the chosen settings
+    python benchmarks/bench_tagging.py states [SET ...]     # with an encoder's token states beside the features
+    python benchmarks/bench_tagging.py speed                # tokens a second on one thread, beside spaCy's ner
+    python benchmarks/bench_tagging.py                      # all but the states
+
+The encoder is the folder that ``TLCLASSIC_ENCODER`` names.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import numpy as np  # noqa: E402  (thread counts are read when the libraries are imported)
+from common import SCRATCH, SHARED, Results  # noqa: E402
+
+from tlclassic import TokenTagger  # noqa: E402
+from tlclassic.data import load_tokens  # noqa: E402
+from tlclassic.evaluation import interleaved  # noqa: E402
+from tlclassic.tagging import CompiledTagger, EncoderStates  # noqa: E402
+
+#: Set → suffix of its files, names of its tasks' columns.
+SETS: dict[str, tuple[str, list[str]]] = {
+    "conll2003": ("conll", ["ner"]),
+    "snips": ("jsonl", ["slots", "intent"]),
+    "ud_english_ewt": ("conllu", ["upos"]),
+    "mtod_en": ("jsonl", ["slots", "intent"]),
+}
+CANDIDATES: dict[str, dict[str, Any]] = {
+    "default": {},
+    "no vectors": {"vectors": None},
+    "n-grams": {"dropout": 0.5, "char_ngrams": (2, 4)},
+}
+NAMES = ["token", "pos", "chunk", "ner"]
+
+
+def part(name: str, which: str) -> tuple[list[list[str]], dict[str, list[Any]]]:
+    """Sentences and targets of train, dev or test."""
+    suffix, columns = SETS[name]
+    path = SHARED / "data" / name / f"{which}.{suffix}"
+    if not path.exists():
+        path = path.with_name(path.name + ".gz")
+    data = load_tokens(path, columns=columns, names=NAMES if suffix == "conll" else None)
+    return data.sentences, data.columns
+
+
+def percent(scores: dict[str, dict[str, Any]]) -> dict[str, float]:
+    """Each task's main score."""
+    return {name: round(100 * facts["score"], 2) for name, facts in scores.items()}
+
+
+def choose(name: str, results: Results) -> None:
+    """A dev row for every candidate."""
+    for label, options in CANDIDATES.items():
+        if (key := f"{name} dev {label}") in results:
+            continue
+        start = time.perf_counter()
+        tagger = TokenTagger(**options).fit(*part(name, "train"))
+        seconds = time.perf_counter() - start
+        row = {
+            "set": name,
+            "options": dict(options),
+            "dev": percent(tagger.evaluate(*part(name, "dev"))),
+        }
+        results.add(key, {**row, "seconds": round(seconds, 1)})
+
+
+def chosen(name: str, results: Results) -> dict[str, Any]:
+    """The candidate with the best mean dev score."""
+    rows = [
+        (float(np.mean(list(results.data["rows"][f"{name} dev {label}"]["dev"].values()))), label)
+        for label in CANDIDATES
+    ]
+    return CANDIDATES[max(rows)[1]]
+
+
+def compiled_path(name: str) -> Path:
+    """Where a set's compiled tagger lies."""
+    path = SCRATCH / "taggers" / f"{name}.tlc"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def final(name: str, results: Results) -> None:
+    """The chosen settings on test: the tagger, and what its compiled form keeps."""
+    if (key := f"{name} test") in results:
+        return
+    options = chosen(name, results)
+    tagger = TokenTagger(**options).fit(*part(name, "train"))
+    small = tagger.compile()
+    small.save(compiled_path(name))
+    test = part(name, "test")
+    row = {
+        "set": name,
+        "options": options,
+        "n_test": len(test[0]),
+        "dev": percent(tagger.evaluate(*part(name, "dev"))),
+        "test": percent(tagger.evaluate(*test)),
+        "test_compiled": percent(small.evaluate(*test)),
+        "features": tagger.model_.n_features,
+        "features_compiled": small.model_.n_features,
+        "bytes_compiled": compiled_path(name).stat().st_size,
+    }
+    results.add(key, row)
+
+
+def single(name: str, results: Results) -> None:
+    """Each task by itself, at the settings of both."""
+    if len(SETS[name][1]) < 2 or (key := f"{name} single") in results:
+        return
+    options, (sentences, targets), test = chosen(name, results), part(name, "train"), part(name, "test")
+    found = {}
+    for task in SETS[name][1]:
+        tagger = TokenTagger(**options).fit(sentences, {task: targets[task]})
+        found |= percent(tagger.evaluate(test[0], {task: test[1][task]}))
+        del tagger
+        gc.collect()
+    results.add(key, {"set": name, "options": options, "test": found})
+
+
+def states(name: str, results: Results) -> None:
+    """With the encoder's token states beside the chosen features."""
+    if (key := f"{name} states") in results:
+        return
+    encoder = EncoderStates(os.environ["TLCLASSIC_ENCODER"])
+    options = chosen(name, results)
+    tagger = TokenTagger(**options, states=encoder).fit(*part(name, "train"))
+    row = {"set": name, "options": options, "dev": percent(tagger.evaluate(*part(name, "dev")))}
+    results.add(key, {**row, "test": percent(tagger.evaluate(*part(name, "test")))})
+
+
+def spacy_ner(sentences: list[list[str]], targets: dict[str, list[Any]]) -> Any:
+    """A pipeline with spaCy's own ``ner`` in its default architecture after one update; it need not be right."""
+    import spacy
+    from spacy.tokens import Doc, Span
+    from spacy.training import Example
+
+    from tlclassic.tagging import entities
+
+    nlp = spacy.blank("en")
+    ner = nlp.add_pipe("ner")
+    examples = []
+    for words, tags in zip(sentences[:200], targets["ner"][:200], strict=True):
+        doc = Doc(nlp.vocab, words)
+        doc.ents = [Span(doc, first, last, label=kind) for kind, first, last in entities(tags)]
+        examples.append(Example(Doc(nlp.vocab, words), doc))
+        for span in doc.ents:
+            ner.add_label(span.label_)
+    nlp.initialize(lambda: examples)
+    nlp.update(examples)
+    return nlp
+
+
+def speed(results: Results) -> None:
+    """Tokens a second of the compiled tagger and of spaCy's ner on conll2003's dev part, one thread, in turn."""
+    if "speed" in results or not compiled_path("conll2003").exists():
+        return
+    from spacy.tokens import Doc
+
+    sentences, _ = part("conll2003", "dev")
+    nlp = spacy_ner(*part("conll2003", "train"))
+    few = sentences[:400]
+    tagger = CompiledTagger.load(compiled_path("conll2003"))
+
+    def run_spacy() -> None:
+        for _ in nlp.get_pipe("ner").pipe((Doc(nlp.vocab, words) for words in few), batch_size=128):
+            pass
+
+    def count(of: list[list[str]]) -> int:
+        return sum(map(len, of))
+
+    times = interleaved({"tlclassic": lambda: tagger.predict(sentences), "spacy": run_spacy}, repeats=5)
+    ours, theirs = count(sentences) / times["tlclassic"]["median"], count(few) / times["spacy"]["median"]
+    rates = {"tlclassic": round(ours), "spacy_ner": round(theirs)}
+    results.add("speed", {"tokens_per_second": rates, "ratio": round(ours / theirs, 1), "n_sentences": len(sentences)})
+
+
+def main(arguments: list[str]) -> None:
+    """Run one step for some sets, or all that is missing."""
+    results = Results("tagging")
+    steps = {"choose": choose, "test": final, "single": single, "states": states}
+    match arguments:
+        case []:
+            for name in SETS:
+                for step in (choose, final, single):
+                    step(name, results)
+            speed(results)
+        case ["speed"]:
+            speed(results)
+        case [step, *names] if step in steps:
+            for name in names or SETS:
+                steps[step](name, results)
+        case _:
+            raise SystemExit(__doc__)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
