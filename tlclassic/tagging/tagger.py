@@ -242,8 +242,7 @@ class TokenTagger(Predictor, BaseEstimator):  # type: ignore[misc]
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted tagger as one file, without the vectors, which are not needed again, and ``states``."""
         params = {name: _plain(getattr(self, name)) for name in _PLAIN}
-        if isinstance(self.vectors, (str, os.PathLike)):
-            params["vectors"] = os.fspath(self.vectors)
+        params["vectors"] = os.fspath(self.vectors) if isinstance(self.vectors, (str, os.PathLike)) else None
         write_model(self._model, path, {"params": params})
 
     @classmethod
