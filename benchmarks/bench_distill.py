@@ -57,8 +57,6 @@ TRANSFER = {
 #: The student's file.
 MAX_SIZE = 10_000_000
 OPTIONS: dict[str, dict[str, Any]] = {name: {"effort": "medium", "student": "convolution"} for name in SETS}
-#: Of longer texts n-grams are as good: both are tried.
-OPTIONS |= {name: {"effort": "medium", "student": "auto"} for name in ("ag_news", "reuters_r8")}
 
 
 def folder(name: str) -> Path:

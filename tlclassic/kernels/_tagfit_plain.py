@@ -160,7 +160,7 @@ def _dense(problem: dict[str, Any], t: int, first: int, last: int) -> Single:
 
 
 def _score(model: dict[str, Single], features: list[int]) -> Single:
-    total = model["weights"][-1].copy()
+    total: Single = model["weights"][-1].copy()
     for f in features:
         total += model["weights"][f]
     return total

@@ -85,7 +85,8 @@ def make_settings(
     near = min(1, window)
     radius = [window, near, window, near, *[near if affixes else -1] * _N_AFFIXES, *[window] * n_classes]
     couples = [(column, d, column, d + 1) for column in (LOWER, SHAPE) for d in (-1, 0)] if pairs else []
-    return Settings(window, tuple(radius), tuple(char_ngrams or (0, 0)), tuple(couples), reach)
+    low, high = char_ngrams or (0, 0)
+    return Settings(window, tuple(radius), (low, high), tuple(couples), reach)
 
 
 def check_sentences(sentences: Any) -> Sequence[Sequence[str]]:
@@ -99,13 +100,13 @@ def check_sentences(sentences: Any) -> Sequence[Sequence[str]]:
     """
     if isinstance(sentences, (str, bytes)) or not hasattr(sentences, "__iter__"):
         raise InvalidParameterError(f"sentences must be a list of lists of tokens; got {type(sentences).__name__}.")
-    sentences = list(sentences)
-    for place, sentence in enumerate(sentences):
+    held: list[Sequence[str]] = list(sentences)
+    for place, sentence in enumerate(held):
         if isinstance(sentence, (str, bytes)) or not hasattr(sentence, "__len__"):
             raise InvalidParameterError(
                 f"sentences[{place}] must be a list of tokens; got {sentence!r:.80}. Split the text into tokens first."
             )
-    return sentences
+    return held
 
 
 def read_block(sentences: Sequence[Sequence[str]], settings: Settings, lexicon: Lexicon) -> Block:

@@ -106,7 +106,8 @@ def _fit(vectors: Any, sizes: Sequence[int], keep_vectors: bool, random_state: i
 def unit_rows(table: NDArray[np.float32]) -> NDArray[np.float32]:
     """The rows brought to length one; zeros stay."""
     lengths = np.sqrt((table * table).sum(axis=1, keepdims=True))
-    return np.divide(table, lengths, out=np.zeros_like(table), where=lengths > 0)
+    scaled: NDArray[np.float32] = np.divide(table, lengths, out=np.zeros_like(table), where=lengths > 0)
+    return scaled
 
 
 def k_means(table: NDArray[np.float32], size: int, random_state: int) -> NDArray[np.int64]:

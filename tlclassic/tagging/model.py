@@ -84,9 +84,9 @@ class TaggerModel:
         """The scores of a block's tokens, float32 of shape (N, K)."""
         kernel = load("tag")
         n_words, width = len(block.matrix), 2 * self.settings.window + 1
-        words = np.zeros((n_words * width, self.n_outputs), np.float32)
-        kernel.score_words(block.keys, block.key_bounds, self.slots, self.table, words)
-        words = words.reshape(n_words, width, self.n_outputs)
+        flat = np.zeros((n_words * width, self.n_outputs), np.float32)
+        kernel.score_words(block.keys, block.key_bounds, self.slots, self.table, flat)
+        words = flat.reshape(n_words, width, self.n_outputs)
         self._add_vectors(words, block)
         out = np.zeros((len(block.tokens), self.n_outputs), np.float32)
         pairs = pair_array(self.settings)

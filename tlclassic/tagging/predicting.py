@@ -71,9 +71,9 @@ class Predictor:
         logits = self._model.label_scores(sentences, self._states(sentences), task)
         kind = next(one.kind for one in self._model.tasks if one.name == task)
         if kind == "labels":
-            return (1 / (1 + np.exp(-np.clip(logits, -80, 80)))).astype(np.float32)
+            return np.asarray(1 / (1 + np.exp(-np.clip(logits, -80, 80))), dtype=np.float32)
         shares = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-        return (shares / shares.sum(axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True), dtype=np.float32)
 
     def score(self, sentences: Sequence[Sequence[str]], tags: Any) -> float:
         """The mean of the tasks' main scores: entity F1, token accuracy, accuracy or micro F1 of labels."""

@@ -96,7 +96,7 @@ def token_accuracy(truth: Sequence[Sequence[Any]], predicted: Sequence[Sequence[
     """
     _check_lengths(truth, predicted)
     pairs = [pair for gold, guess in zip(truth, predicted, strict=True) for pair in zip(gold, guess, strict=True)]
-    return sum(gold == guess for gold, guess in pairs) / max(1, len(pairs))
+    return float(sum(bool(gold == guess) for gold, guess in pairs) / max(1, len(pairs)))
 
 
 def _check_lengths(truth: Sequence[Sequence[Any]], predicted: Sequence[Sequence[Any]]) -> None:

@@ -124,7 +124,7 @@ def _settings(facts: Any) -> Settings:
             or max(map(abs, pair[1::2])) > _MAX_WINDOW
         ):
             raise ValueError("a pair of features is out of range")
-    return Settings(window, radius, (ngrams[0], ngrams[1]), pairs, reach)  # type: ignore[arg-type]
+    return Settings(window, radius, (ngrams[0], ngrams[1]), pairs, reach)
 
 
 def _checked(artifact: Artifact, tasks: tuple[Task, ...], named: bool, settings: Settings) -> TaggerModel:

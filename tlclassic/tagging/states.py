@@ -64,7 +64,8 @@ def align(sentence: Sequence[str], states: NDArray[np.float32], offsets: NDArray
     total = np.zeros((len(sentence), states.shape[1]), np.float32)
     if len(sentence):
         np.add.at(total, owner, states)
-    return total / np.maximum(np.bincount(owner, minlength=len(sentence))[: len(sentence), None], 1).astype(np.float32)
+    counts = np.bincount(owner, minlength=len(sentence))[: len(sentence), None]
+    return np.asarray(total / np.maximum(counts, 1), dtype=np.float32)
 
 
 def read_states(states: States | None, sentences: Sequence[Sequence[str]]) -> NDArray[np.float32]:

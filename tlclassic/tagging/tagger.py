@@ -267,7 +267,8 @@ class TokenTagger(Predictor, BaseEstimator):  # type: ignore[misc]
             raise InvalidParameterError(
                 f"{os.fspath(path)} holds a compiled tagger. Open it with tlclassic.load(path)."
             )
-        tagger = cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}, states=states)
+        options: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in params.items()}
+        tagger = cls(**options, states=states)
         tagger._check()
         tagger.model_ = model
         return tagger

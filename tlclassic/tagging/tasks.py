@@ -190,7 +190,8 @@ def _outside(distinct: set[Any], inner: str) -> set[str]:
 def _legal(name: str, rows: list[list[Any] | None], scheme: str, inner: str) -> list[list[Any] | None]:
     if scheme == "none":
         return rows
-    repaired, legal, first = 0, [], -1
+    legal: list[list[Any] | None] = []
+    repaired, first = 0, -1
     for place, row in enumerate(rows):
         if row is None:
             legal.append(None)
