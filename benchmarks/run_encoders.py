@@ -37,7 +37,12 @@ def main() -> None:
         sys.exit(f"the benchmarks need the data sets in {SHARED}, which are not there")
     export()
     environment = {**os.environ, "TLCLASSIC_ENCODER": str(ENCODER)}
-    for command in (["bench_encoder.py", str(ENCODER), "--test"], ["bench_finetune.py"], ["bench_distill.py"]):
+    for command in (
+        ["bench_encoder.py", str(ENCODER), "--test"],
+        ["bench_finetune.py"],
+        ["bench_distill.py"],
+        ["bench_cascade.py"],
+    ):
         subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=True, env=environment)
 
 
