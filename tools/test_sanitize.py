@@ -20,8 +20,8 @@ from pathlib import Path
 from make_wheel import CHECKOUT, call
 
 TESTS = (
-    "test_index*.py", "test_ngrams*.py", "test_parse*.py", "test_pool*.py", "test_score*.py", "test_solvers*.py",
-    "test_subword*.py", "test_text*.py",
+    "test_convolution_kernel.py", "test_index*.py", "test_ngrams*.py", "test_parse*.py", "test_pool*.py",
+    "test_score*.py", "test_solvers*.py", "test_subword*.py", "test_tag_kernels.py", "test_text*.py",
 )  # fmt: skip
 SANITIZERS = "-fsanitize=address,undefined"
 #: Overflow of signed numbers, shifts, alignment: any finding ends the run, as AddressSanitizer's do.
