@@ -52,7 +52,7 @@ TRANSFER = {
     "sst2": (REVIEWS, 300_000),
     "mr": (REVIEWS, 100_000),
     "cr": (REVIEWS, 60_000),
-    "ag_news": (GENERAL, 40_000),
+    "ag_news": (GENERAL, 12_000),
 }
 #: The student's file.
 MAX_SIZE = 10_000_000
