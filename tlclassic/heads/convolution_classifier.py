@@ -12,16 +12,15 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
-from tlclassic._validate import check_choice, check_integer, check_number, check_texts
+from tlclassic._validate import check_choice, check_integer, check_number
 from tlclassic.errors import ArtifactError, CorruptArtifactError, InvalidParameterError
 from tlclassic.features.convolution import TextConvolution, find_rows, words_of
 from tlclassic.features.tokens import batches as text_batches
-from tlclassic.heads.convolution_start import start_from
+from tlclassic.heads.convolution_start import SPREAD, start_from
 from tlclassic.heads.convolution_training import Descent, Network, batches
 from tlclassic.heads.ngram_state import decode_labels, decode_parameter, encode_labels, encode_parameter
-from tlclassic.heads.predicting import LogitClassifier
-from tlclassic.heads.solvers import row_weights
-from tlclassic.heads.targets import Targets, read_targets
+from tlclassic.heads.predicting import TextClassifier
+from tlclassic.heads.targets import Targets
 from tlclassic.kernels import load
 from tlclassic.vectors import WordVectors, load_vectors
 
@@ -32,12 +31,12 @@ _AIM, _FEWEST, _MOST, _STEPS = 400_000, 4, 25, 800
 #: Bits of the words' hashes while it is trained, and afterwards: so many more than tell the words' number, of which one
 #: in a hundred then has the bucket of another.
 _BITS, _LEAST_BITS, _SPARE_BITS = 28, 12, 7
-#: Dimensions, and root mean square of the entries, of vectors to start from where none are given.
-_DIM, _SPREAD = 64, 1.0 / 3.0
+#: Dimensions of vectors to start from where none are given.
+_DIM = 64
 Progress = Callable[[int, int], object]
 
 
-class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[misc]
+class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc]
     """A convolution over the words of a text, the maximum over the text, and a linear layer (Kim 2014).
 
     Unlike n-grams it knows that words are alike, from the word vectors that it starts from, and unlike a mean of word
@@ -158,7 +157,7 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
             Names the text that is no string, the row of ``y`` that is no distribution, the parameter that is wrong.
         """
         self._check_parameters()
-        texts, targets, weights = self._read(X, y, sample_weight, classes)
+        texts, targets, weights = self._read(X, y, sample_weight, classes, self.multilabel)
         random = np.random.default_rng(self.random_state)
         found, indptr = _read_words(texts)
         buckets, counts, start = self._vocabulary(found, random)
@@ -219,7 +218,7 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
         known = seen[counts >= self.min_count].astype(np.int64)
         vectors = load_vectors(self.vectors) if isinstance(self.vectors, (str, os.PathLike)) else self.vectors
         if vectors is None:
-            buckets, start = known, random.normal(0.0, _SPREAD, (len(known) + 1, _DIM)).astype(np.float32)
+            buckets, start = known, random.normal(0.0, SPREAD, (len(known) + 1, _DIM)).astype(np.float32)
         else:
             buckets, start = start_from(vectors, known, _BITS, random)
         start[-1] = 0.0
@@ -227,23 +226,6 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
         places = find_rows(buckets.astype(np.uint32), seen.astype(np.int64))
         expected = np.append(counts, 0)[places] + 0.5
         return buckets, expected.astype(np.float64), start
-
-    def _read(
-        self, X: Any, y: Any, sample_weight: Any, classes: Any
-    ) -> tuple[Sequence[str], Targets, NDArray[np.float64]]:
-        texts = check_texts(X)
-        if not len(texts):
-            raise InvalidParameterError("X must hold at least one text to fit on; got none.")
-        if y is None:
-            raise InvalidParameterError("ConvolutionClassifier requires y to be passed, but the target y is None.")
-        targets = read_targets(y, classes=classes, multilabel=self.multilabel)
-        if len(targets.P) != len(texts):
-            raise InvalidParameterError(f"X and y must have as many rows; got {len(texts)} and {len(targets.P)}.")
-        if len(targets.classes) < (1 if targets.multilabel else 2):
-            raise InvalidParameterError(
-                f"y must hold at least two classes to tell apart; got one class, {targets.classes.tolist()}."
-            )
-        return texts, targets, row_weights(sample_weight, len(texts))
 
     def _check_parameters(self) -> None:
         check_integer("filters", self.filters, low=16)
@@ -264,17 +246,6 @@ class ConvolutionClassifier(LogitClassifier, BaseEstimator):  # type: ignore[mis
     def _logits(self, X: Any) -> NDArray[np.float64]:
         check_is_fitted(self)
         return np.asarray(self.convolution_.transform(X).astype(np.float64) @ self.coef_.T + self.intercept_)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "classes_" in vars(self)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        tags.classifier_tags.multi_label = bool(self.multilabel)
-        return tags
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """``(metadata, arrays)``, JSON-serialisable facts and named arrays, for :meth:`from_state`; fitted or not.

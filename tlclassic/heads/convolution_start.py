@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from tlclassic.features.convolution import find_rows, word_buckets
 from tlclassic.vectors import WordVectors
 
-__all__ = ["start_from"]
+__all__ = ["SPREAD", "start_from"]
 
 #: Root mean square of the entries of word vectors when training begins; of random ones for words without.
-_SPREAD, _RANDOM = 1.0 / 3.0, 0.1
+SPREAD, _RANDOM = 1.0 / 3.0, 0.1
 #: What word vectors have as words of their own and texts as the end of another.
 _CLITICS = ("n't", "'s", "'re", "'ve", "'ll", "'d", "'m")
 
@@ -30,7 +30,7 @@ def start_from(
     buckets = np.union1d(known, own[own >= 0])
     start = random.normal(0.0, _RANDOM, (len(buckets) + 1, vectors.dim)).astype(np.float32)
     spread = float(np.sqrt((table.astype(np.float64) ** 2).mean()))
-    table *= np.float32(_SPREAD / spread if spread else 1.0)
+    table *= np.float32(SPREAD / spread if spread else 1.0)
     places = {word: row for row, word in enumerate(words)}
     for clitic in _CLITICS:
         if clitic in places:

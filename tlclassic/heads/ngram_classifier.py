@@ -12,7 +12,6 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from tlclassic._validate import check_texts
-from tlclassic.errors import InvalidParameterError
 from tlclassic.features import NgramVectorizer
 from tlclassic.features.tokens import BATCH_SIZE
 from tlclassic.heads import ngram_state
@@ -27,16 +26,15 @@ from tlclassic.heads.ngram_streams import (
     single_problem,
     taught,
 )
-from tlclassic.heads.predicting import LogitClassifier
-from tlclassic.heads.solvers import row_weights
+from tlclassic.heads.predicting import TextClassifier
 from tlclassic.heads.streaming import LEARNING_RATE, Streaming
-from tlclassic.heads.targets import Targets, read_targets
+from tlclassic.heads.targets import Targets
 from tlclassic.vectors import WordVectors
 
 __all__ = ["NgramClassifier"]
 
 
-class NgramClassifier(LogitClassifier, BaseEstimator):  # type: ignore[misc]
+class NgramClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc]
     """Logistic regression over hashed word and character n-grams, and pooled word vectors if given.
 
     Trained on labels, on their probabilities (soft labels) or on several labels a text; made to be compiled
@@ -282,23 +280,6 @@ class NgramClassifier(LogitClassifier, BaseEstimator):  # type: ignore[misc]
     def _features(self) -> Features:
         return Features(self.vectorizer_, self.embedding_, self.vectors_weight)
 
-    def _read(
-        self, X: Any, y: Any, sample_weight: Any, classes: Any, multilabel: bool
-    ) -> tuple[Sequence[str], Targets, NDArray[np.float64]]:
-        texts = check_texts(X)
-        if not len(texts):
-            raise InvalidParameterError("X must hold at least one text to fit on; got none.")
-        if y is None:
-            raise InvalidParameterError("NgramClassifier requires y to be passed, but the target y is None.")
-        targets = read_targets(y, classes=classes, multilabel=multilabel)
-        if len(targets.P) != len(texts):
-            raise InvalidParameterError(f"X and y must have as many rows; got {len(texts)} and {len(targets.P)}.")
-        if len(targets.classes) < (1 if targets.multilabel else 2):
-            raise InvalidParameterError(
-                f"y must hold at least two classes to tell apart; got one class, {targets.classes.tolist()}."
-            )
-        return texts, targets, row_weights(sample_weight, len(texts))
-
     # -- predicting --------------------------------------------------------------------------------------------------
 
     @property
@@ -340,17 +321,6 @@ class NgramClassifier(LogitClassifier, BaseEstimator):  # type: ignore[misc]
         return logits
 
     # -- scikit-learn, saving ----------------------------------------------------------------------------------------
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "classes_" in vars(self)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.one_d_array = True
-        tags.input_tags.two_d_array = False
-        tags.classifier_tags.multi_label = bool(self.multilabel)
-        return tags
 
     def to_state(self, *, include_vectors: bool = True) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """``(metadata, arrays)``, JSON-serialisable facts and named arrays, for :meth:`from_state`; fitted or not.
