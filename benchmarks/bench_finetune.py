@@ -17,8 +17,6 @@ The encoder is the folder that ``TLCLASSIC_ENCODER`` names (all-MiniLM-L6-v2 exp
 from __future__ import annotations
 
 import ast
-import fcntl
-import json
 import os
 import shutil
 import sys
@@ -57,17 +55,6 @@ PLAN: dict[str, dict[str, list[dict[str, Any]]]] = {
     name: {"head": [HEAD], "top-2": [WHOLE.get(name, SENTENCES)], "all": [WHOLE.get(name, SENTENCES)]}
     for name in FINE_TUNED
 }
-
-
-class Rows(Results):
-    """Results that several processes may add to at the same time: what stands in the file is read again first."""
-
-    def add(self, key: str, row: dict[str, Any]) -> None:
-        with (SCRATCH / "finetune.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            if self.path.exists():
-                self.data["rows"] = json.loads(self.path.read_text())["rows"]
-            super().add(key, row)
 
 
 def parts_of(name: str, phrases: bool, min_words: int) -> Parts:
@@ -244,7 +231,7 @@ def everything(results: Results) -> None:
 
 def main(arguments: list[str]) -> None:
     """Run one row, or all that are missing."""
-    results = Rows("finetune")
+    results = Results("finetune")
     match arguments:
         case []:
             everything(results)

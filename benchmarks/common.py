@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -50,7 +51,10 @@ def dataset(name: str) -> dict[str, tuple[list[str], list[str]]]:
 
 
 class Results:
-    """A JSON file of rows that grows while a benchmark runs, so that a stopped run goes on where it was."""
+    """A JSON file of rows that grows while a benchmark runs, so that a stopped run goes on where it was.
+
+    Several processes may add to it at the same time.
+    """
 
     def __init__(self, name: str) -> None:
         self.path = RESULTS / f"{name}.json"
@@ -62,10 +66,15 @@ class Results:
         return key in self.data["rows"]
 
     def add(self, key: str, row: dict[str, Any]) -> None:
-        """Keep a row and write the file."""
-        self.data["rows"][key] = row
+        """Keep a row and write the file; what stands in it by now is read again first."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self.data, indent=1, ensure_ascii=False) + "\n")
-        temporary.replace(self.path)
+        SCRATCH.mkdir(parents=True, exist_ok=True)
+        with (SCRATCH / f"{self.path.stem}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if self.path.exists():
+                self.data["rows"] = json.loads(self.path.read_text())["rows"]
+            self.data["rows"][key] = row
+            temporary = self.path.with_suffix(".tmp")
+            temporary.write_text(json.dumps(self.data, indent=1, ensure_ascii=False) + "\n")
+            temporary.replace(self.path)
         print(key, json.dumps(row, ensure_ascii=False)[:300], flush=True)
