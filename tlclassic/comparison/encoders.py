@@ -138,7 +138,7 @@ def torch(work: Work) -> list[Fitted]:
     for row in work.fitted.get("finetuned", ()):
         folder = Path(row.saved.path)
         if (folder / "model.safetensors").is_file() and (folder / HEADS_FILE).is_file():
-            library = TorchPeer(folder).library
+            library = TorchPeer(folder).toolkit
             saved = work.saved("torch", folder, head=None)
             chosen = {"library": library, "weights": "fine-tuned"}
             return [_with_classes(Fitted("torch", saved, chosen, trained=False), row.saved.classes)]
@@ -160,7 +160,7 @@ def _torch_head(work: Work, peer: Any) -> Fitted:
     save(Pipeline([("scale", scaler), ("head", head)]), path, metadata={"task": work.task})
     assert work.settings.encoder is not None
     saved = work.saved("torch", work.settings.encoder.absolute(), head=str(path))
-    return Fitted("torch", saved, {**chosen, "library": peer.library, "weights": "as they were given"})
+    return Fitted("torch", saved, {**chosen, "library": peer.toolkit, "weights": "as they were given"})
 
 
 def _in_parts(encode: Callable[[list[str]], Any], texts: list[str], deadline: Deadline) -> Any:

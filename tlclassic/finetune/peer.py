@@ -40,7 +40,7 @@ class TorchPeer:
 
     Attributes
     ----------
-    library : {"sentence-transformers", "transformers"}
+    toolkit : {"sentence-transformers", "transformers"}
     """
 
     def __init__(
@@ -53,10 +53,10 @@ class TorchPeer:
             torch.set_num_threads(threads)
         self._predict = predict_vectors
         has_modules = Path(folder, "modules.json").is_file()
-        self.library = (
+        self.toolkit = (
             "sentence-transformers" if has_modules and is_installed("sentence_transformers") else "transformers"
         )
-        self._encode = _sentence_transformers(folder) if self.library != "transformers" else _transformers(folder)
+        self._encode = _sentence_transformers(folder) if self.toolkit != "transformers" else _transformers(folder)
 
     def transform(self, texts: Sequence[str]) -> Floats:
         """Vectors of the texts, float32 of shape (n, dim)."""
