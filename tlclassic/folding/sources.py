@@ -134,7 +134,7 @@ def _fold_embedding(place: str, source: EmbeddingVectorizer, coef: Matrix) -> Fo
     _check_embedding(place, source)
     vectors, dim = source.vectors_, source.vectors_.dim
     keeps_case = source.tokenizer_.case == "keep"
-    rows, words = reachable(source.tokenizer_, vectors.words, vectors.index)
+    rows, words = reachable(source.tokenizer_, vectors)
     blocks = [
         _fold_block(source, block, coef[:, number * dim : (number + 1) * dim])
         for number, block in enumerate(source._blocks)
@@ -151,16 +151,16 @@ def _fold_embedding(place: str, source: EmbeddingVectorizer, coef: Matrix) -> Fo
     return [table], np.zeros(len(coef))
 
 
-def reachable(tokenizer: Tokenizer, known: Any, index: Any) -> tuple[NDArray[np.int64], list[str]]:
-    """The rows of known words, and those words, that the tokeniser can ever give: each by itself is that token again.
+def reachable(tokenizer: Tokenizer, vectors: Any) -> tuple[NDArray[np.int64], list[str]]:
+    """The rows, and words, that the tokeniser can ever give: a token by itself is that token again.
 
     Of GloVe's vocabulary a quarter, such as ``u.s.`` or ``1,000``, is never looked up.
     """
     rows: list[int] = []
     words: list[str] = []
-    for start in range(0, len(known), _BATCH):
-        batch = list(known[start : start + _BATCH])
-        found = tokenizer.lookup(batch, index)
+    for start in range(0, len(vectors), _BATCH):
+        batch = list(vectors.words[start : start + _BATCH])
+        found = tokenizer.lookup(batch, vectors.index)
         alone = np.flatnonzero(np.diff(found.indptr) == 1)
         alone = alone[found.rows[found.indptr[alone]] == start + alone]
         rows += (start + alone).tolist()
@@ -194,14 +194,10 @@ def _fold_block(source: EmbeddingVectorizer, block: Any, coef: Matrix) -> WordBl
     return WordBlock(table, unknown, weights.astype(np.float64), unknown_weight)
 
 
-def _check_tokenizer(place: str, source: Any) -> None:
+def _check_embedding(place: str, source: EmbeddingVectorizer) -> None:
     if type(source.tokenizer_) is not Tokenizer:
         kind = type(source.tokenizer_).__name__
         raise refusal(place, source, f"its words come from a {kind}", f"{_WORDS}: fit it with tokenizer=Tokenizer()")
-
-
-def _check_embedding(place: str, source: EmbeddingVectorizer) -> None:
-    _check_tokenizer(place, source)
     if source.normalize:
         reason = "normalize=True divides by the norm of the pooled vector, which is not linear"
         raise refusal(place, source, reason, "Fit it with normalize=False and a StandardScaler after it")

@@ -256,8 +256,7 @@ def _check_bitmap(arrays: Any, number: int, size: int) -> int:
     return int(counted[-1])
 
 
-def _check_word_index(arrays: Any, number: int) -> int:
-    """The number of words."""
+def _check_vector_arrays(family: dict[str, Any], arrays: Any, number: int, outputs: int) -> None:
     slots = _array(arrays, f"{number}/slots", "<u8")
     if len(slots) < 1 or len(slots) & (len(slots) - 1):
         raise damaged(f"array '{number}/slots' must hold a power of two of numbers; got {len(slots)}")
@@ -266,11 +265,7 @@ def _check_word_index(arrays: Any, number: int) -> int:
     # The index bounds every offset before it is followed; these tell a damaged file from a good one.
     if len(offsets) < 1 or offsets[0] != 0 or offsets[-1] != len(words) or len(offsets) > 1 << 31:
         raise damaged(f"array '{number}/offsets' does not cut '{number}/words' into words")
-    return len(offsets) - 1
-
-
-def _check_vector_arrays(family: dict[str, Any], arrays: Any, number: int, outputs: int) -> None:
-    rows = _check_word_index(arrays, number)
+    rows = len(offsets) - 1
     for place, block in enumerate(family["blocks"]):
         prefix = f"{number}/{place}/"
         _check_table(arrays, prefix, block["dtype"], rows, outputs)

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tlclassic.text.base import Span
-
-__all__ = ["Family", "Weighed", "WordFamily", "WordReader"]
+__all__ = ["Family", "Weighed", "WordFamily"]
 
 #: ``(word, start, end, weight)``
 Weighed = tuple[str, int, int, float]
@@ -42,48 +40,6 @@ class Family(Protocol):
         ...
 
 
-class WordReader:
-    """From texts to rows of a word index.
-
-    Parameters
-    ----------
-    metadata : dict
-        Of a family; its "tokenizer".
-    arrays : mapping
-        "slots", "words" and "offsets" behind ``prefix``.
-    prefix : str
-
-    Raises
-    ------
-    CorruptArtifactError
-        When the tokenizer cannot be made.
-    """
-
-    def __init__(
-        self, metadata: dict[str, Any], arrays: Mapping[str, NDArray[Any]], prefix: str, *, lower_fallback: bool = False
-    ) -> None:
-        try:
-            self._tokenizer = Tokenizer.from_dict(metadata["tokenizer"])
-        except InvalidParameterError as error:
-            raise damaged(f"the tokenizer of family {prefix[:-1]} cannot be made ({error})") from error
-        index = (arrays[prefix + name] for name in ("slots", "words", "offsets"))
-        self._index = load("index").WordIndex(*index)
-        self._lower_fallback = lower_fallback
-
-    def rows(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """``(rows, indptr)`` of the words of ``texts``; -1 where a word is unknown."""
-        # Not Tokenizer.lookup: it would look at each text once more, to see that it is one.
-        found = load("tokenize").lookup(texts, self._index, self._tokenizer._flags, self._lower_fallback, False)
-        return found[0], found[1]
-
-    def words(self, text: str) -> tuple[list[Span], NDArray[np.int32]]:
-        """The words of one text with their places, and their rows."""
-        tokens, (rows, _) = self._tokenizer.spans(text), self.rows([text])
-        if len(rows) != len(tokens):
-            raise RuntimeError("the tokenizer gives other tokens for a lookup than for spans")
-        return tokens, rows
-
-
 class WordFamily:
     """One family of type "vectors".
 
@@ -98,7 +54,13 @@ class WordFamily:
     name = "vectors"
 
     def __init__(self, metadata: dict[str, Any], arrays: Mapping[str, NDArray[Any]], prefix: str) -> None:
-        self._reader = WordReader(metadata, arrays, prefix, lower_fallback=metadata["lower_fallback"])
+        try:
+            self._tokenizer = Tokenizer.from_dict(metadata["tokenizer"])
+        except InvalidParameterError as error:
+            raise damaged(f"the tokenizer of family {prefix[:-1]} cannot be made ({error})") from error
+        index = (arrays[prefix + name] for name in ("slots", "words", "offsets"))
+        self._index = load("index").WordIndex(*index)
+        self._lower_fallback = metadata["lower_fallback"]
         self._ignore = metadata["unknown"] == "ignore"
         self._blocks = []
         for number, block in enumerate(metadata["blocks"]):
@@ -112,14 +74,16 @@ class WordFamily:
 
     def add(self, texts: Sequence[str], out: NDArray[np.float64]) -> None:
         """See :class:`Family`."""
-        rows, indptr = self._reader.rows(texts)
+        rows, indptr = self._rows(texts)
         add_words = load("score").add_words
         for block in self._blocks:
             add_words(out, rows, indptr, *block, self._ignore)
 
     def spans(self, text: str, output: int) -> tuple[float, list[Weighed]]:
         """See :class:`Family`; every word that is counted."""
-        tokens, rows = self._reader.words(text)
+        tokens, (rows, _) = self._tokenizer.spans(text), self._rows([text])
+        if len(rows) != len(tokens):
+            raise RuntimeError("the tokenizer gives other tokens for a lookup than for spans")
         weights = np.zeros(len(tokens))
         for block in self._blocks:
             weights += self._shares(rows, block, output)
@@ -129,6 +93,12 @@ class WordFamily:
             for token, weight, shown in zip(tokens, weights.tolist(), counted.tolist(), strict=True)
             if shown
         ]
+
+    def _rows(self, texts: Sequence[str]) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+        """``(rows, indptr)`` of the words of ``texts``; -1 where a word is unknown."""
+        # Not Tokenizer.lookup: it would look at each text once more, to see that it is one.
+        found = load("tokenize").lookup(texts, self._index, self._tokenizer._flags, self._lower_fallback, False)
+        return found[0], found[1]
 
     def _shares(self, rows: NDArray[np.int32], block: tuple[Any, ...], output: int) -> Any:
         table, scales, unknown, weights, unknown_weight = block
