@@ -1,7 +1,5 @@
 /* Inner loops of a one-layer convolution over words whose filters are multiplied into the rows of the words: one lane
  * per filter, so that the compiler can vectorise it and the result for a filter never depends on the vector width.
- * Widened at load time where the processor has AVX2 (without fused multiply-add, so that both widths give the same
- * bits).
  */
 #ifndef TLCLASSIC_CONVOLVE_H
 #define TLCLASSIC_CONVOLVE_H
@@ -9,52 +7,29 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__GNUC__)
-#define TLC_PREFETCH(p) __builtin_prefetch((p), 0, 2)
-#define TLC_RESTRICT __restrict__
-#else
-#define TLC_PREFETCH(p) ((void)0)
-#define TLC_RESTRICT
-#endif
+#include "bits.h"
+#include "wide.h"
 
 #if defined(__GNUC__) && defined(__x86_64__)
 #define TLC_X86
 #include <immintrin.h>
 #endif
 
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_UNDEFINED__)
-#define TLC_WIDE __attribute__((target_clones("avx2", "default")))
-#else
-#define TLC_WIDE
-#endif
-
 /* Filters come in multiples of this. */
 #define TLC_LANES 16
-
-static inline void tlc_prefetch(const void *row, int64_t n_bytes) {
-    for (int64_t at = 0; at < n_bytes; at += 64) TLC_PREFETCH((const char *)row + at);
-}
 
 /* The row of each bucket: how many bits of the map are set before its own, or -1 where its own is not. */
 static inline void tlc_rows(
     const uint32_t *buckets, int64_t n, const uint64_t *bitmap, const uint32_t *ranks, int32_t *rows, int popcount) {
     for (int64_t i = 0; i < n; i++) {
         const uint64_t word = bitmap[buckets[i] >> 6], bit = 1ULL << (buckets[i] & 63);
-        uint64_t x = word & (bit - 1);
-        uint32_t below;
+        const uint64_t below = word & (bit - 1);
 #if defined(__GNUC__)
-        if (popcount)
-            below = (uint32_t)__builtin_popcountll(x);
-        else
+        const uint32_t n_below = popcount ? (uint32_t)__builtin_popcountll(below) : tlc_bits(below);
+#else
+        const uint32_t n_below = tlc_bits(below);
 #endif
-        {
-            x -= x >> 1 & 0x5555555555555555ULL;
-            x = (x & 0x3333333333333333ULL) + (x >> 2 & 0x3333333333333333ULL);
-            x = (x + (x >> 4)) & 0x0F0F0F0F0F0F0F0FULL;
-            below = (uint32_t)(x * 0x0101010101010101ULL >> 56);
-        }
-        rows[i] = word & bit ? (int32_t)(ranks[buckets[i] >> 6] + below) : -1;
+        rows[i] = word & bit ? (int32_t)(ranks[buckets[i] >> 6] + n_below) : -1;
     }
 }
 

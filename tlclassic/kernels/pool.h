@@ -9,31 +9,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "wide.h"
+
 /* Rows that are gathered before they are added up. Sums run in float32 inside a block and in float64 across blocks:
  * the speed of float32, and an error that does not grow with the length of the text. */
 #define TLC_BLOCK 16
 
-/* Into the second-level cache: the rows ahead and those at hand together do not fit the first one. */
-#if defined(__GNUC__)
-#define TLC_PREFETCH(p) __builtin_prefetch((p), 0, 2)
-#define TLC_RESTRICT __restrict__
-#else
-#define TLC_PREFETCH(p) ((void)0)
-#define TLC_RESTRICT
-#endif
-
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) && \
-    !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_UNDEFINED__)
-#define TLC_WIDE __attribute__((target_clones("avx2", "default")))
-#else
-#define TLC_WIDE
-#endif
-
 enum { TLC_FLOAT32 = 0, TLC_FLOAT16 = 1, TLC_INT8 = 2 };
-
-static inline void tlc_prefetch(const void *row, int64_t n_bytes) {
-    for (int64_t at = 0; at < n_bytes; at += 64) TLC_PREFETCH((const char *)row + at);
-}
 
 /* IEEE half to single: shift the exponent and mantissa into place, then scale by 2^112 (exact, subnormals included). */
 TLC_WIDE static void tlc_row_from_float16(float *TLC_RESTRICT out, const uint16_t *TLC_RESTRICT row, int64_t dim) {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bits.h"
 #include "ngrams.h"
 #include "score_sums.h"
 
@@ -73,12 +74,6 @@ static void tlc_sum_any(const tlc_table *table, const uint32_t *rows, size_t n, 
 }
 
 /* --- from buckets to rows ------------------------------------------------------------------------------------------ */
-
-TLC_INLINE uint32_t tlc_bits(uint64_t x) {
-    x -= x >> 1 & 0x5555555555555555ULL;
-    x = (x & 0x3333333333333333ULL) + (x >> 2 & 0x3333333333333333ULL);
-    return (uint32_t)(((x + (x >> 4)) & 0x0F0F0F0F0F0F0F0FULL) * 0x0101010101010101ULL >> 56);
-}
 
 /* The rows of those buckets that have one, in order; `row_ends` gets where those of each text end. */
 TLC_INLINE size_t tlc_ranked(
