@@ -193,6 +193,12 @@ def test_texts_are_made_where_there_are_few_only():
     assert make_texts(material, 150, [], None, 0) == []
 
 
+def test_nothing_to_choose_by_is_refused():
+    texts = ["a fine film", "a dull film", "a great plot", "a poor plot"]
+    with pytest.raises(InvalidParameterError, match="fewer than 10 labelled texts and no others; got 4 labelled ones"):
+        distill(TEACHER, labelled=(texts, labels_of(texts)), effort="small")
+
+
 def test_targets_and_weights_of_a_recipe():
     pool = Pool(
         texts=["a", "b", "c"],

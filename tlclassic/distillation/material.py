@@ -77,6 +77,11 @@ def gather(
         held = random.permutation(len(known))[: _held_out(len(known))]
         dev_texts, truth = [known[i] for i in held], hard[held]
         notes.append(f"no dev texts were given: {len(dev_texts):,} of the labelled ones are held out to choose by")
+    elif not others:
+        raise InvalidParameterError(
+            f"dev must be given where there are fewer than {TOO_FEW} labelled texts and no others; got {len(known)} "
+            "labelled ones. Or give texts without labels."
+        )
     else:
         held = random.permutation(len(others))[: _held_out(len(others))]
         dev_texts, truth = [others[i] for i in held], None
