@@ -89,6 +89,16 @@ def test_align(folder, run):
     assert np.allclose(np.linalg.norm(WordVectors.load("x.tlc")["x0"]), 1, atol=1e-5)
 
 
+def test_packaged_vectors_go_by_their_name(folder, run):
+    (folder / "lexicon.txt").write_text("good fine\n")
+    assert run("retrofit", "base-en", "--lexicon", "lexicon.txt", "--out", "better.tlc")[0] == 0
+    same = "".join(f"{word} {word}\n" for word in WordVectors.load("better.tlc").words[:200])
+    (folder / "same.txt").write_text(same)
+    options = ("--dictionary", "same.txt", "--refinements", "0", "--out", "a.tlc", "--out-target", "b.tlc")
+    assert run("align", "better.tlc", "base-en", *options)[0] == 0
+    assert len(WordVectors.load("b.tlc")) == 26_000
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -87,8 +87,7 @@ def join(
     from tlclassic.vectors import load_vectors
 
     check_out(out, *files, *(pairs or []), train)
-    named = {"trust": trust}
-    sources = [load_vectors(file) if file == "base-en" else load_vectors(file, **named) for file in files]
+    sources = [load_vectors(file, trust=trust) for file in files]
     if not pairs and train is None:
         parts = join_parts(sources, whitening=WHITENING if whitening is None else whitening, impute=impute)
         vectors = parts.join(str(method or Method.concat), _numbers(weights), dim)
@@ -170,7 +169,7 @@ def retrofit(
     check_out(out, file, *lists)
     if bool(lexicon) == bool(synonyms or antonyms):
         raise InvalidParameterError("retrofit needs --lexicon, or --synonyms and --antonyms, and not both.")
-    vectors = load_vectors(file, trust=trust) if str(file) != "base-en" else load_vectors("base-en")
+    vectors = load_vectors(str(file), trust=trust)
     if lexicon:
         merged: dict[str, list[str]] = {}
         for path in lexicon:
@@ -220,14 +219,14 @@ def align(
     """
     from tlclassic.joint import align as align_vectors
     from tlclassic.joint import precision_at, read_word_pairs
-    from tlclassic.vectors import WordVectors
+    from tlclassic.vectors import load_vectors
 
     for path in (out, out_target):
         check_out(path, source, target, dictionary, test)
     if out.resolve() == out_target.resolve():
         raise InvalidParameterError(f"--out and --out-target must be two files; got {str(out)!r} for both.")
     found = align_vectors(
-        *(WordVectors.load(path, trust=trust) for path in (source, target)),
+        *(load_vectors(str(path), trust=trust) for path in (source, target)),
         None if dictionary is None else read_word_pairs(dictionary),
         start=str(start),
         refinements=refinements,
