@@ -16,7 +16,7 @@ from tlclassic.data.rows import Row, Wanted, shorten
 from tlclassic.data.source import Source, open_source
 from tlclassic.errors import InvalidParameterError
 
-__all__ = ["FORMATS", "Batch", "check_options", "format_of_name", "read_batches", "scan"]
+__all__ = ["FORMATS", "Batch", "check_options", "format_of_name", "read_batches", "scan", "suffix_of_name"]
 
 #: Formats that are read; ``txt`` is one text a line, without a header.
 FORMATS = ("tsv", "csv", "jsonl", "parquet", "txt")
@@ -215,10 +215,11 @@ def _text_rows(source: Source, wanted: Wanted) -> Iterator[Row]:
 
 def format_of_name(name: str | os.PathLike[str]) -> str | None:
     """Format by the file name's suffix, packing suffix removed; ``None`` where it does not tell."""
-    return _SUFFIXES.get(_suffix(name))
+    return _SUFFIXES.get(suffix_of_name(name))
 
 
-def _suffix(name: str | os.PathLike[str]) -> str:
+def suffix_of_name(name: str | os.PathLike[str]) -> str:
+    """The suffix that tells the format, in lower case: without that of packing."""
     path = PurePath(name)
     if path.suffix.lower() in _PACKING_SUFFIXES:
         path = path.with_suffix("")
@@ -244,7 +245,7 @@ def _format_of_contents(source: Source, first: str, wanted: Wanted) -> str:
         return "tsv"
     if len(commas) > 1 and needed <= set(commas):
         return "csv"
-    if _suffix(source.name) == ".txt" and "\t" not in first:
+    if suffix_of_name(source.name) == ".txt" and "\t" not in first:
         return "txt"
     listed = ", ".join(repr(format) for format in FORMATS)
     remedy = f"Name it with format= (on the command line --input-format): {listed}"

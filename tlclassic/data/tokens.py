@@ -9,6 +9,7 @@ from typing import Any
 
 from tlclassic._compat import require
 from tlclassic._validate import check_choice
+from tlclassic.data.batches import suffix_of_name
 from tlclassic.data.jsonl import jsonl_rows
 from tlclassic.data.rows import Wanted, shorten
 from tlclassic.data.source import Source, open_source
@@ -24,7 +25,6 @@ _SUFFIXES = {
     ".conll": "conll", ".bio": "conll", ".iob": "conll", ".txt": "conll", ".tsv": "conll",
     ".conllu": "conllu", ".jsonl": "jsonl", ".ndjson": "jsonl", ".spacy": "docbin",
 }  # fmt: skip
-_PACKED = (".gz", ".bz2", ".xz", ".zst")
 #: What is read where no columns are named.
 _DEFAULTS = {"conll": ("tags",), "conllu": ("upos",), "docbin": ("ner",), "jsonl": ("tags",)}
 
@@ -115,10 +115,7 @@ def load_tokens(
 
 
 def _format_of(source: str | os.PathLike[str]) -> str:
-    name = os.fspath(source).lower()
-    for packed in _PACKED:
-        name = name.removesuffix(packed)
-    kind = _SUFFIXES.get(os.path.splitext(name)[1])
+    kind = _SUFFIXES.get(suffix_of_name(source))
     if kind is None:
         raise InvalidParameterError(
             f"format must be given for a file of this name ({os.fspath(source)!r}): one of {', '.join(TOKEN_FORMATS)}."
