@@ -218,11 +218,11 @@ def _check(
 def _search(search: Search, first: list[Recipe], spent: Effort, student: str, keep: tuple[str, ...]) -> Trial:
     """The best trial of the students that are asked for."""
     if student == "convolution":
-        return search.run_convolutions(first[0], spent if spent.convolutions else replace(spent, convolutions=_ONE))
+        return search.run_convolutions(first[0], spent.convolutions or _ONE)
     best = search.run(first, spent, keep=keep)
     if student != "auto" or not spent.convolutions or best.recipe.objective == "logits":
         return best
-    return search.best_of([best, search.run_convolutions(first[0], spent)])
+    return search.best_of([best, search.run_convolutions(first[0], spent.convolutions)])
 
 
 def _opened(teacher: Any) -> ProbabilityTeacher | KnownAnswers:

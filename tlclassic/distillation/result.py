@@ -62,8 +62,7 @@ class Distilled:
         pool = self.pool
         if np.isnan(self.teacher_dev).any():
             return None
-        proba = self.teacher_dev.astype(np.float64)
-        proba = proba[:, 1:] if len(pool.classes) == 2 and not pool.multilabel else proba
+        proba = pool.outputs(self.teacher_dev)
         wanted, loss = pool.judging(proba)
         return score_proba(wanted, proba, self.metric, loss, pool.multilabel)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
 from tlclassic.distillation.objective import confidence_weights, correct_prior, mix, targets
-from tlclassic.distillation.recipes import Effort, Recipe
+from tlclassic.distillation.recipes import Convolution, Effort, Recipe
 from tlclassic.heads import ConvolutionClassifier
 from tlclassic.heads.fitting import fit_targets, probabilities
 from tlclassic.heads.logit_matching import fit_to_logits
@@ -122,6 +122,15 @@ class Pool:
             found, moved = found / found.sum(), moved / moved.sum()
         return np.asarray(correct_prior(P, found, moved, multilabel=self.multilabel), dtype=np.float64)
 
+    def outputs(self, proba: NDArray[Any]) -> Float:
+        """Of probabilities (m, C) those that are a student's outputs: the last column for two classes, else all."""
+        single = len(self.classes) == 2 and not self.multilabel
+        return np.asarray(proba[:, 1:] if single else proba, dtype=np.float64)
+
+    def dev_outputs(self, model: Any) -> Float:
+        """Of a model's probabilities of the dev texts."""
+        return self.outputs(model.predict_proba(self.dev_texts))
+
     def judging(self, proba: Float) -> tuple[Float, str]:
         """Dev's labels in the columns of ``proba`` (m, K), where K is 1 for two classes, and the loss between them."""
         loss = "sigmoid" if self.multilabel or proba.shape[1] == 1 else "softmax"
@@ -224,8 +233,11 @@ class Search:
 
     def run(self, first: list[Recipe], effort: Effort, *, keep: Sequence[str] = ()) -> Trial:
         """The best trial on all texts; the parts of recipes that ``keep`` names stay as they are."""
-        best = self.on_sample(first, effort, keep=keep)
         rows = self.pool.sample(effort.rows, self.random_state)
+        best = self.best_of([self.at(recipe, rows) for recipe in first])
+        for stage in effort.stages:
+            changes = {name: values for name, values in stage.items() if name not in keep}
+            best = self.best_of([best, *(self.at(recipe, rows) for recipe in _changed(best.recipe, changes))])
         if len(rows) == len(self.pool.texts):
             return best
         left, every = list(self.trials), np.arange(len(self.pool.texts))
@@ -240,21 +252,10 @@ class Search:
             finals.append(self.at(fewer, every))
         return self.best_of(finals)
 
-    def on_sample(self, first: list[Recipe], effort: Effort, *, keep: Sequence[str] = ()) -> Trial:
-        """The best trial on a part of the texts."""
-        rows = self.pool.sample(effort.rows, self.random_state)
-        best = self.best_of([self.at(recipe, rows) for recipe in first])
-        for stage in effort.stages:
-            changes = {name: values for name, values in stage.items() if name not in keep}
-            best = self.best_of([best, *(self.at(recipe, rows) for recipe in _changed(best.recipe, changes))])
-        return best
-
-    def run_convolutions(self, first: Recipe, effort: Effort) -> Trial:
-        """The best trial of a convolution on all texts, with the objective of ``first``."""
+    def run_convolutions(self, first: Recipe, convolutions: Sequence[Convolution]) -> Trial:
+        """The best trial of these on all texts, with the objective of ``first``."""
         every = np.arange(len(self.pool.texts))
-        recipes = [
-            replace(first, objective="cross_entropy", convolution=convolution) for convolution in effort.convolutions
-        ]
+        recipes = [replace(first, objective="cross_entropy", convolution=each) for each in convolutions]
         return self.best_of([self.at(recipe, every) for recipe in recipes])
 
     def best_of(self, trials: list[Trial]) -> Trial:
@@ -270,13 +271,8 @@ class Search:
             if trial.recipe == recipe and trial.n_rows == len(rows):
                 return trial
         began = time.perf_counter()
-        model, proba = None, None
-        if recipe.convolution is not None:
-            model = self._convolution(recipe, rows)
-            proba = model.predict_proba(self.pool.dev_texts)
-            proba = proba if self.pool.multilabel or proba.shape[1] > 2 else proba[:, 1:]
-        else:
-            proba = self._proba(recipe, rows)
+        model = None if recipe.convolution is None else self._convolution(recipe, rows)
+        proba = self._proba(recipe, rows) if model is None else self.pool.dev_outputs(model)
         wanted, loss = self.pool.judging(proba)
         score = score_proba(wanted, proba, self.metric, loss, self.pool.multilabel)
         trial = Trial(

@@ -82,15 +82,10 @@ class Maker:
         else:
             recipes = [replace(own, C=own.C * factor) for factor in STRENGTHS]
             fits = [self._linear(recipe, texts, self.pool.hard, weights) for recipe in recipes]
-        probas = [self._dev_proba(model) for model in fits]
+        probas = [self.pool.dev_outputs(model) for model in fits]
         keys = [self._key(proba) for proba in probas]
         best = max(range(len(fits)), key=lambda number: keys[number])
         return self._with_thresholds(fits[best], probas[best])
-
-    def _dev_proba(self, model: NgramClassifier | ConvolutionClassifier) -> NDArray[np.float64]:
-        """Of the model's outputs: (m, K), K = 1 for two classes."""
-        proba = model.predict_proba(self.pool.dev_texts)
-        return np.asarray(proba if self.pool.multilabel or proba.shape[1] > 2 else proba[:, 1:])
 
     def _key(self, proba: NDArray[np.float64]) -> tuple[float, float]:
         wanted, loss = self.pool.judging(proba)
