@@ -27,7 +27,7 @@ def problems(draw: st.DrawFn) -> dict[str, Any]:
         scales = random.random(filters, dtype=np.float32)
     else:
         table, scales = random.normal(size=(N_ROWS, width * filters)).astype(np.float32), None
-    n_outputs = draw(st.integers(1, 5))
+    n_outputs = draw(st.integers(1, 20))
     return {
         "rows": random.integers(-1, N_ROWS, indptr[-1]).astype(np.int32),
         "indptr": indptr,

@@ -27,7 +27,8 @@ cdef extern from "convolve.h" nogil:
     void tlc_activate_int8(float *out, const int16_t *best, const float *scales, const float *bias, int64_t filters)
     void tlc_activate_float32(float *out, const float *best, const float *bias, int64_t filters)
     void tlc_add_products(
-        double *out, float *sums, const float *x, const float *weights, int64_t n_outputs, int64_t filters)
+        double *out, const float *x, const float *weights, int64_t n_outputs, int64_t filters)
+    int64_t tlc_stride(int64_t n_outputs)
 
 #: The widest window: sums of that many int8 fit in int16.
 MAX_WIDTH = 8
@@ -65,11 +66,10 @@ cdef class _Room:
     cdef int16_t *codes
     cdef float *best
     cdef float *sums
-    cdef float *outputs
     cdef int32_t *at
     cdef object held
 
-    def __cinit__(self, table, Py_ssize_t filters, Py_ssize_t n_outputs=1):
+    def __cinit__(self, table, Py_ssize_t filters):
         if table.ndim != 2 or not table.flags.c_contiguous or table.dtype not in (np.float32, np.int8):
             raise ValueError("table must be a C-contiguous matrix of float32 or int8")
         if not filters or filters % TLC_LANES or table.shape[1] % filters or not len(table):
@@ -87,10 +87,7 @@ cdef class _Room:
         self.best = <float *>calloc(filters, sizeof(float))
         self.sums = <float *>calloc(filters, sizeof(float))
         self.at = <int32_t *>calloc(filters, sizeof(int32_t))
-        self.outputs = <float *>calloc(n_outputs, sizeof(float))
-        if self.nothing == NULL or self.codes == NULL or self.best == NULL or self.sums == NULL:
-            raise MemoryError
-        if self.at == NULL or self.outputs == NULL:
+        if self.nothing == NULL or self.codes == NULL or self.best == NULL or self.sums == NULL or self.at == NULL:
             raise MemoryError
 
     def __dealloc__(self):
@@ -100,7 +97,6 @@ cdef class _Room:
         free(self.best)
         free(self.sums)
         free(self.at)
-        free(self.outputs)
 
     cdef int make_room(self, const int64_t[::1] indptr) except -1:
         """For the rows of the longest text, and those before and after it."""
@@ -182,7 +178,7 @@ cdef _activations(
                     room.filters)
                 tlc_activate_float32(x, room.best, &bias[0], room.filters)
             if out == NULL:
-                tlc_add_products(logits + i * n_outputs, room.outputs, x, weights, n_outputs, room.filters)
+                tlc_add_products(logits + i * n_outputs, x, weights, n_outputs, room.filters)
 
 
 def rows_of(const uint32_t[::1] buckets not None, const uint64_t[::1] bitmap not None, const uint32_t[::1] ranks not None):
@@ -207,12 +203,15 @@ def add_convolved(
     scales, const float[::1] bias not None, const float[:, ::1] weights not None,
 ):
     """See _convolve_plain.py."""
-    cdef _Room room = _Room(table, bias.shape[0], max(1, out.shape[1]))
+    cdef _Room room = _Room(table, bias.shape[0])
+    cdef float[:, ::1] padded
     _check(room, rows, indptr, out.shape[0])
     if weights.shape[0] != room.filters or weights.shape[1] != out.shape[1]:
         raise ValueError("weights must be of shape (filters, n_outputs)")
     if out.shape[0] and out.shape[1]:
-        _activations(room, rows, indptr, scales, bias, NULL, &out[0, 0], &weights[0, 0], out.shape[1])
+        padded = np.zeros((room.filters, tlc_stride(out.shape[1])), dtype=np.float32)
+        padded[:, : out.shape[1]] = weights
+        _activations(room, rows, indptr, scales, bias, NULL, &out[0, 0], &padded[0, 0], out.shape[1])
 
 
 def features(

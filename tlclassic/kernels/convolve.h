@@ -199,12 +199,31 @@ TLC_WIDE static void tlc_activate_float32(
     }
 }
 
-/* out[k] += the inner product of x and the weights of output k, which lie at weights[j * n_outputs + k]. In float32 in
- * the order of the filters where there are several outputs, so that a filter's weights are one row; for one output in
- * TLC_LANES sums, which are added up in halves. */
+/* Outputs whose weights lie side by side, so many that their sums fit in registers. */
+#define TLC_BLOCK 8
+
+/* Places of a filter's weights: outputs in whole blocks, but for one alone. */
+static inline int64_t tlc_stride(int64_t n_outputs) {
+    return n_outputs == 1 ? 1 : (n_outputs + TLC_BLOCK - 1) / TLC_BLOCK * TLC_BLOCK;
+}
+
+#if defined(__GNUC__)
+/* A vector by name, for compilers unroll a loop of eight instead of keeping it in one register. */
+typedef float tlc_block __attribute__((vector_size(4 * TLC_BLOCK), aligned(4)));
+#define TLC_ADD_PRODUCTS(sums, factor, row) (sums) += (factor) * *(const tlc_block *)(row)
+#define TLC_ADD(sums, others) (sums) += (others)
+#else
+typedef struct { float at[TLC_BLOCK]; } tlc_block;
+#define TLC_ADD_PRODUCTS(sums, factor, row) for (int k = 0; k < TLC_BLOCK; k++) (sums).at[k] += (factor) * (row)[k]
+#define TLC_ADD(sums, others) for (int k = 0; k < TLC_BLOCK; k++) (sums).at[k] += (others).at[k]
+#endif
+
+/* out[k] += the inner product of x and the weights of output k, which lie at weights[j * stride + k]. In float32, every
+ * fourth filter in a sum of its own, so that no addition waits for the one before; for one output in TLC_LANES sums,
+ * which are added up in halves. */
 TLC_WIDE static void tlc_add_products(
-    double *TLC_RESTRICT out, float *TLC_RESTRICT sums, const float *TLC_RESTRICT x, const float *TLC_RESTRICT weights,
-    int64_t n_outputs, int64_t filters) {
+    double *TLC_RESTRICT out, const float *TLC_RESTRICT x, const float *TLC_RESTRICT weights, int64_t n_outputs,
+    int64_t filters) {
     if (n_outputs == 1) {
         float lanes[TLC_LANES] = {0};
         for (int64_t j = 0; j < filters; j += TLC_LANES)
@@ -214,14 +233,23 @@ TLC_WIDE static void tlc_add_products(
         out[0] += (double)lanes[0];
         return;
     }
-    memset(sums, 0, (size_t)n_outputs * sizeof(float));
-    for (int64_t j = 0; j < filters; j++) {
-        const float *TLC_RESTRICT w = weights + j * n_outputs;
-        const float factor = x[j];
-        if (factor == 0.0f) continue;
-        for (int64_t k = 0; k < n_outputs; k++) sums[k] += factor * w[k];
+    const int64_t stride = tlc_stride(n_outputs);
+    for (int64_t start = 0; start < n_outputs; start += TLC_BLOCK) {
+        tlc_block first = {0}, second = {0}, third = {0}, fourth = {0};
+        float sums[TLC_BLOCK];
+        const float *w = weights + start;
+        for (int64_t j = 0; j < filters; j += 4, w += 4 * stride) {
+            TLC_ADD_PRODUCTS(first, x[j], w);
+            TLC_ADD_PRODUCTS(second, x[j + 1], w + stride);
+            TLC_ADD_PRODUCTS(third, x[j + 2], w + 2 * stride);
+            TLC_ADD_PRODUCTS(fourth, x[j + 3], w + 3 * stride);
+        }
+        TLC_ADD(first, second);
+        TLC_ADD(third, fourth);
+        TLC_ADD(first, third);
+        memcpy(sums, &first, sizeof sums);
+        for (int64_t k = start; k < n_outputs && k < start + TLC_BLOCK; k++) out[k] += (double)sums[k - start];
     }
-    for (int64_t k = 0; k < n_outputs; k++) out[k] += (double)sums[k];
 }
 
 #endif
