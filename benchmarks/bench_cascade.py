@@ -2,7 +2,7 @@
 
 Teacher and student are those of ``bench_distill.py`` (seed 0); the threshold is set on dev: the fewest texts passed on
 that leave 99.5 % of the teacher's accuracy there. "promise": over 200 random halves of dev and test together, how often
-the agreement that was asked for on one half holds on the other.
+the agreement that was asked for on one half, for so many later texts as the other has, holds there.
 
     python benchmarks/bench_cascade.py [SET ...]
 """
@@ -99,7 +99,7 @@ def promise(name: str, results: Results) -> None:
         for _ in range(SPLITS):
             order = random.permutation(len(texts))
             one, other = order[:half], order[half:]
-            threshold = by_agreement(surety[one], equal[one], agreement, CONFIDENCE)
+            threshold = by_agreement(surety[one], equal[one], agreement, CONFIDENCE, len(other))
             asked = ~(surety[other] >= threshold)
             held += float((asked | equal[other]).mean()) >= agreement
             shares.append(float(asked.mean()))

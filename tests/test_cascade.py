@@ -9,7 +9,7 @@ import sys
 
 import numpy as np
 import pytest
-from scipy.stats import beta, binom
+from scipy.stats import beta, binom, hypergeom
 from sklearn.base import clone
 
 import tlclassic
@@ -17,6 +17,7 @@ from tlclassic import Cascade, NgramClassifier
 from tlclassic.cascade import CascadeReport
 from tlclassic.cascade.bounds import allowed_errors, texts_needed, upper_bound
 from tlclassic.cascade.choosing import by_accuracy, by_agreement, by_share
+from tlclassic.cascade.report import Tuning, report_table
 from tlclassic.errors import InvalidParameterError, TlclassicWarning
 
 
@@ -67,6 +68,27 @@ def test_texts_that_are_needed():
     assert texts_needed(0.005, 0.99) == 919
 
 
+@pytest.mark.parametrize(("n", "later", "rate"), [(40, 20, 0.1), (30, 60, 0.05), (25, 25, 0.3), (200, 3, 0.2)])
+def test_errors_that_are_allowed_for_the_texts_that_come_next(n, later, rate):
+    allowed = allowed_errors(n, rate, 0.9, later)
+    may = math.floor(rate * later)
+
+    def broken(errors, in_all):
+        """How probable so many errors or fewer among the n are, and too many among the others."""
+        found = np.arange(0, errors + 1)
+        return float(hypergeom.pmf(found[in_all - found > may], n + later, in_all, n).sum())
+
+    worst = [max(broken(errors, in_all) for in_all in range(n + later + 1)) for errors in (allowed, allowed + 1)]
+    assert worst[0] <= 0.1 < worst[1]
+    needed = texts_needed(rate, 0.9, later)
+    assert allowed_errors(needed, rate, 0.9, later) >= 0 > allowed_errors(needed - 1, rate, 0.9, later)
+
+
+def test_very_many_later_texts_are_all_that_may_come():
+    assert allowed_errors(1000, 0.02, 0.95, 10**7) == allowed_errors(1000, 0.02, 0.95)
+    assert allowed_errors(1000, 0.02, 0.95, 1000) < allowed_errors(1000, 0.02, 0.95)
+
+
 # -- promises --------------------------------------------------------------------------------------------------------
 
 
@@ -96,6 +118,19 @@ def test_agreement_is_kept_in_95_of_100_draws_and_not_much_oftener(decimals):
     if decimals is None:
         assert broken > 0.015  # the bound is exact: a level of 0.0288, as at most 2 of 700 may differ
         assert binom.cdf(allowed_errors(700, 0.01, 0.95), 700, 0.01) == pytest.approx(0.0288, abs=1e-3)
+
+
+def test_a_promise_about_the_texts_that_come_next_is_kept_in_95_of_100_files():
+    rng = np.random.default_rng(3)
+    broken = {None: 0, 400: 0}
+    for _ in range(1500):
+        confidence = rng.random(1000)
+        equal = rng.random(1000) >= 0.2 * (1 - confidence)
+        for later in broken:
+            threshold = by_agreement(confidence[:600], equal[:600], 0.97, 0.95, later)
+            broken[later] += bool((~equal[600:] & (confidence[600:] >= threshold)).mean() > 0.03)
+    # Measured on a file, a promise about the rate over all texts is broken oftener.
+    assert 0.02 < broken[400] / 1500 <= 0.05 < broken[None] / 1500
 
 
 def _naive(confidence, equal):
@@ -173,6 +208,10 @@ def test_tune_says_what_it_did():
     assert (report.n, report.passed_on, report.share, report.agreement) == (400, 100, 0.25, 1.0)
     assert (report.accuracy, report.labelled) == ({}, 0)
     assert cascade.threshold is None  # a parameter is never changed
+    cascade.tune(TEXTS * 100, agreement=0.7, later=50)
+    assert (cascade.tuning_.later, cascade.threshold_) == (50, pytest.approx(0.575))
+    assert "0.7, at 0.95 confidence, of the next 50 texts" in report_table(cascade.tuning_, teacher=True)
+    assert Tuning.from_dict(cascade.tuning_.as_dict()) == cascade.tuning_
 
 
 def test_the_teachers_probabilities_can_be_given():
@@ -234,6 +273,8 @@ def test_evaluate_counts_labels_that_are_known():
         ({"accuracy": 0.9}, "accuracy is for a cascade without a teacher"),
         ({"y": ["a"]}, "texts and y must have as many rows; got 4 and 1"),
         ({"y": [["a"]] * 4}, r"y must hold one label a text; got \['a'\]"),
+        ({"later": 0}, "later must be"),
+        ({"later": 10, "share": 0.5}, "later goes with agreement; got share"),
         ({"texts": []}, "texts must hold at least one text to set the threshold by"),
         ({"texts": "0.9 0.1"}, "got a single string"),
     ],

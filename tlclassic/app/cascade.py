@@ -55,6 +55,14 @@ def cascade(
     confidence: Annotated[
         float, typer.Option(help="With which agreement or accuracy is promised for later texts.")
     ] = 0.95,
+    later: Annotated[
+        int | None,
+        typer.Option(
+            help="With --agreement: promise it for the next so many texts, as measured on them; for the rate over all "
+            "that may come when left out.",
+            show_default=False,
+        ),
+    ] = None,
     unsure: Annotated[
         str | None,
         typer.Option(
@@ -102,7 +110,7 @@ def cascade(
     first.predict_proba(texts)
     if second is not None:
         second.predict_proba(texts[:_WARM_UP])
-    made.tune(texts, labels, agreement=agreement, accuracy=accuracy, share=share, confidence=confidence)
+    made.tune(texts, labels, agreement=agreement, accuracy=accuracy, share=share, confidence=confidence, later=later)
     made.save(
         out, refer=refer, force=force, student_path=student, teacher_path=teacher,
         task={"separator": task.get("separator"), **columns},

@@ -1,4 +1,4 @@
-"""What a number of errors among n texts says of the rate of errors: the exact bound of Clopper and Pearson."""
+"""What errors among n texts say of the rate of errors, and of the errors among so many texts more: exact bounds."""
 
 from __future__ import annotations
 
@@ -40,18 +40,59 @@ def upper_bound(errors: Any, n: Any, confidence: float) -> NDArray[np.float64]:
     return bound
 
 
-def allowed_errors(n: int, rate: float, confidence: float) -> int:
-    """The most errors among ``n`` texts whose upper bound is within ``rate``; -1 where not even none would do."""
+def allowed_errors(n: int, rate: float, confidence: float, later: int | None = None) -> int:
+    """The most errors among ``n`` texts that show a rate of at most ``rate``; -1 where not even none would do.
+
+    Parameters
+    ----------
+    n : int
+    rate, confidence : float
+        Between 0 and 1.
+    later : int, optional
+        Of so many later texts, instead of all: the rate that is measured on them.
+    """
     low, high = -1, n
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if upper_bound(middle, n, confidence) <= rate else (low, middle)
+        low, high = (middle, high) if _shown(middle, n, rate, confidence, later) else (low, middle)
     return low
 
 
-def texts_needed(rate: float, confidence: float) -> int:
-    """The fewest texts that, all without an error, show a rate of at most ``rate``: (1 - rate)^n <= 1 - confidence."""
+def texts_needed(rate: float, confidence: float, later: int | None = None) -> int:
+    """The fewest texts that, all without an error, show a rate of at most ``rate``; as :func:`allowed_errors`."""
+    # (1 - rate)^n <= 1 - confidence.
     n = max(1, math.ceil(math.log1p(-confidence) / math.log1p(-rate)) - 1)
-    while upper_bound(0, n, confidence) > rate:
-        n += 1
-    return n
+    high = n
+    while not _shown(0, high, rate, confidence, later):
+        high *= 2
+    low = n - 1 if high == n else high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _shown(0, middle, rate, confidence, later) else (middle, high)
+    return high
+
+
+def _shown(errors: int, n: int, rate: float, confidence: float, later: int | None) -> bool:
+    if later is None:
+        return bool(upper_bound(errors, n, confidence) <= rate)
+    return _chance_of_more(errors, n, math.floor(rate * later + 1e-9), later) <= 1 - confidence
+
+
+def _chance_of_more(errors: int, n: int, allowed: int, later: int) -> float:
+    """At most: how probable more than ``allowed`` errors among ``later`` texts are where ``n`` have at most ``errors``.
+
+    All texts are drawn alike, so that of the first ``errors + allowed + 1`` errors each lies among the n with the
+    chance that it has there: P(X <= errors) for X hypergeometric, texts drawn without replacement.
+    """
+    if allowed >= later:
+        return 0.0
+    special = require("scipy.special", purpose="Setting a cascade's threshold")
+
+    def log_ways(among: Any, chosen: Any) -> Any:
+        return special.gammaln(among + 1) - special.gammaln(chosen + 1) - special.gammaln(among - chosen + 1)
+
+    all_errors = errors + allowed + 1
+    # So many of them lie among the n, at least, because later texts are no more than there are.
+    found = np.arange(max(0, all_errors - later), min(errors, n) + 1)
+    logs = log_ways(n, found) + log_ways(later, all_errors - found) - log_ways(n + later, all_errors)
+    return float(np.exp(logs).sum())

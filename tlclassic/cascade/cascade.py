@@ -199,6 +199,7 @@ class Cascade:
         accuracy: float | None = None,
         share: float | None = None,
         confidence: float = 0.95,
+        later: int | None = None,
     ) -> Self:
         """Set the threshold on texts that neither model was trained on, drawn as later ones will be.
 
@@ -222,6 +223,9 @@ class Cascade:
             Pass on this share of the texts at most, and promise nothing.
         confidence : float
             The probability, over the draw of the dev texts, with which agreement or accuracy is kept on later texts.
+        later : int, optional
+            With ``agreement``: promise it for what is measured on the next so many texts, drawn as these, and not for
+            the rate over all that may come, around which one file's own wavers. Takes a higher threshold.
 
         Returns
         -------
@@ -237,7 +241,7 @@ class Cascade:
         texts = check_texts(texts)
         goals = {"agreement": agreement, "accuracy": accuracy, "share": share}
         outcomes = self._run(texts, y, teacher_proba)
-        tuning = set_threshold(outcomes, goals, confidence, digest_of(texts), teacher=self.teacher is not None)
+        tuning = set_threshold(outcomes, goals, confidence, later, digest_of(texts), teacher=self.teacher is not None)
         if tuning.note is not None:
             warnings.warn(tuning.note, TlclassicWarning, stacklevel=2)
         self._tuning = tuning

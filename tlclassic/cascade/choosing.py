@@ -7,6 +7,14 @@
 # the threshold that comes out of them has, over later texts, an error rate of at most alpha. It says nothing of one
 # set of later texts, whose own rate wavers around that, and nothing once texts of another kind come.
 #
+# A promise about the m texts that come next is about their own rate: with a probability of 1 - delta over the draw of
+# dev texts and later ones, of these at most c = floor(alpha m) are answered and differ. Here is no rate to test; the
+# texts, all drawn alike, may be thought of as shuffled. Order those of all n + m that differ from the surest down. The
+# threshold leaves at most k differing dev texts above it, as low as that goes, so it is broken if more than c later
+# ones come before dev text k + 1 in that order: if among the first k + c + 1 at most k are dev texts, which has a
+# hypergeometric probability, however many differ. k is the largest for which that is at most delta. (Where fewer than
+# k + c + 1 differ in all, the same holds with a smaller k, and is less probable.)
+#
 # Fixed-sequence testing: hypotheses "threshold t has a rate above alpha" are tested one after another, each at level
 # delta, in an order that does not depend on the data; the first that is not rejected ends it. A false rejection needs
 # one at the first true hypothesis, so it has a probability of at most delta however many are tested (Bauer 1991,
@@ -52,7 +60,9 @@ _ROOM = 2.5
 _STEPS = 100
 
 
-def by_agreement(surety: NDArray[np.float64], equal: NDArray[Any], agreement: float, confidence: float) -> float:
+def by_agreement(
+    surety: NDArray[np.float64], equal: NDArray[Any], agreement: float, confidence: float, later: int | None = None
+) -> float:
     """The lowest threshold at which cascade and teacher agree on ``agreement`` of all texts, at ``confidence``.
 
     Parameters
@@ -61,13 +71,15 @@ def by_agreement(surety: NDArray[np.float64], equal: NDArray[Any], agreement: fl
         The student's confidence, 0..1.
     equal : bool array of shape (n,)
         Whether it gives the teacher's answer.
+    later : int, optional
+        Of the next so many texts, instead of all that may come.
 
     Returns
     -------
     float
         Infinity where no threshold can be shown to keep the promise.
     """
-    allowed = allowed_errors(len(surety), 1 - agreement, confidence)
+    allowed = allowed_errors(len(surety), 1 - agreement, confidence, later)
     if allowed < 0:
         return math.inf
     differing = np.sort(surety[~equal])[::-1]

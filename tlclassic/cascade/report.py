@@ -97,6 +97,8 @@ class Tuning:
         How much of it.
     confidence : float or None
         Of the promise; a share is no promise.
+    later : int or None
+        How many texts the promise is about; None: all that may come.
     threshold : float
         Infinity where every text is passed on.
     needed : int or None
@@ -112,6 +114,7 @@ class Tuning:
     kind: str
     value: float
     confidence: float | None
+    later: int | None
     threshold: float
     needed: int | None
     note: str | None
@@ -127,7 +130,9 @@ class Tuning:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Self:
         """The inverse of :meth:`as_dict`."""
-        plain = {spec.name: value[spec.name] for spec in fields(cls)}
+        # "later" came with a second kind of promise: a folder that was written before has the first.
+        plain = {spec.name: value[spec.name] for spec in fields(cls) if spec.name != "later"}
+        plain["later"] = value.get("later")
         threshold = math.inf if plain["threshold"] is None else float(plain["threshold"])
         return cls(**{**plain, "threshold": threshold, "report": CascadeReport.from_dict(plain["report"])})
 
@@ -143,6 +148,8 @@ def report_table(tuning: Tuning, *, teacher: bool) -> str:
     """The threshold, what was promised and measured, and what student, teacher and cascade do, as a table of text."""
     report = tuning.report
     promise = "" if tuning.confidence is None else f", at {tuning.confidence:.6g} confidence"
+    if tuning.later is not None:
+        promise += f", of the next {tuning.later:,} texts"
     threshold = "none: every text is " + ("passed on" if teacher else "left unanswered")
     rows = [
         ("dev texts", f"{report.n:,}"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from tlclassic._validate import check_number
+from tlclassic._validate import check_integer, check_number
 from tlclassic.cascade.bounds import texts_needed
 from tlclassic.cascade.choosing import SET_APART, by_accuracy, by_agreement, by_share
 from tlclassic.cascade.outcomes import Outcomes
@@ -18,7 +18,13 @@ _DEFAULT_AGREEMENT = 0.995
 
 
 def set_threshold(
-    outcomes: Outcomes, goals: Mapping[str, float | None], confidence: float, dev_sha256: str, *, teacher: bool
+    outcomes: Outcomes,
+    goals: Mapping[str, float | None],
+    confidence: float,
+    later: int | None,
+    dev_sha256: str,
+    *,
+    teacher: bool,
 ) -> Tuning:
     """The threshold for the one goal that is given.
 
@@ -29,21 +35,25 @@ def set_threshold(
     """
     kind, value = _goal(goals, teacher)
     _check_share("confidence", confidence)
+    if later is not None:
+        check_integer("later", later, low=1)
+        if kind != "agreement":
+            raise InvalidParameterError(f"later goes with agreement; got {kind}. Leave it out.")
     n = len(outcomes.surety)
     if not n:
         raise InvalidParameterError("texts must hold at least one text to set the threshold by; got none.")
     if kind == "share":
         threshold = by_share(outcomes.surety, value)
-        return Tuning(kind, value, None, threshold, None, None, dev_sha256, outcomes.report(threshold))
-    needed = texts_needed(1 - value, confidence)
+        return Tuning(kind, value, None, None, threshold, None, None, dev_sha256, outcomes.report(threshold))
+    needed = texts_needed(1 - value, confidence, later)
     if kind == "accuracy":
         threshold, n = _for_accuracy(outcomes, value, confidence), int(outcomes.known.sum())
         needed = math.ceil(needed * SET_APART / (SET_APART - 1))
     else:
         assert outcomes.equal is not None  # there is a teacher
-        threshold = by_agreement(outcomes.surety, outcomes.equal, value, confidence)
+        threshold = by_agreement(outcomes.surety, outcomes.equal, value, confidence, later)
     note = None if math.isfinite(threshold) else _note(kind, value, confidence, n, needed)
-    return Tuning(kind, value, confidence, threshold, needed, note, dev_sha256, outcomes.report(threshold))
+    return Tuning(kind, value, confidence, later, threshold, needed, note, dev_sha256, outcomes.report(threshold))
 
 
 def _for_accuracy(outcomes: Outcomes, accuracy: float, confidence: float) -> float:
