@@ -150,6 +150,19 @@ static inline void tlc_words_12(const tlc_options *o, tlc_scratch *s, int64_t *e
     s->n_word = at;
 }
 
+/* Words alone: none waits for the one before, whichever text it is of. */
+static inline void tlc_words_1(const tlc_options *o, tlc_scratch *s, int64_t *ends) {
+    const size_t n = s->before[s->n / 64 + 1], done = s->n_word;
+    const uint8_t *const bytes = s->bytes;
+    const uint32_t *const starts = s->starts, *const stops = s->ends;
+    uint32_t *const to = s->word + done;
+    const int shift = 64 - o->bits;
+    for (size_t i = 0; i < n; i++)
+        to[i] = tlc_bucket(tlc_hash(bytes + starts[i], stops[i] - starts[i], TLC_SEED_WORD), shift);
+    for (size_t k = 0; k < s->n_segments; k++) ends[k] = (int64_t)(done + s->before[s->segments[k + 1]]);
+    s->n_word = done + n;
+}
+
 static inline void tlc_words_any(const tlc_options *o, tlc_scratch *s, size_t begin, size_t end) {
     const int shift = 64 - o->bits;
     uint32_t *to = s->word + s->n_word;
@@ -168,6 +181,10 @@ static inline int tlc_words(const tlc_options *o, tlc_scratch *s, int64_t *ends)
     if (tlc_bucket_room(&s->word, &s->word_room, s->n_word + n * orders + 16)) return -1;
     if (o->word_lo == 1 && o->word_hi == 2) {
         tlc_words_12(o, s, ends);
+        return 0;
+    }
+    if (o->word_hi == 1) {
+        tlc_words_1(o, s, ends);
         return 0;
     }
     for (size_t k = 0; k < s->n_segments; k++) {
