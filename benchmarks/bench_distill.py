@@ -282,9 +282,12 @@ def few(name: str, n_labels: int, results: Results) -> None:
         fine_tune(str(ENCODER), *train, str(out), on_progress=progress, force=True, threads=1, **own)
     teacher = _classifier(out)
     rest = [text for row, text in enumerate(texts) if row not in set(chosen)]
-    transfer = [*rest, *transfer_texts(name)][:: max(1, (len(rest) + len(transfer_texts(name))) // FEW_TRANSFER)]
+    transfer = [*rest, *transfer_texts(name)]
+    transfer = transfer[:: max(1, len(transfer) // FEW_TRANSFER)][:FEW_TRANSFER]
     options = {**OPTIONS[name], "cache": SCRATCH / "soft-labels", "threads": 1, "max_size": MAX_SIZE}
-    result = distill(open_teacher(teacher), transfer[:FEW_TRANSFER], on_progress=_say(key), **options)
+    if len(transfer) == FEW_TRANSFER:
+        options["augmentation"] = []
+    result = distill(open_teacher(teacher), transfer, on_progress=_say(key), **options)
     test, truth = data["test"]
     models = {"teacher": teacher, "student": result.compiled, **_plain(*train)}
     row = {f"test_{who}": measured(model.predict(test), truth, False, []) for who, model in models.items()}
@@ -310,6 +313,7 @@ def _classifier(path: Path) -> Any:
 
 def _plain(texts: list[str], labels: list[Any]) -> dict[str, Any]:
     """TF-IDF and base-en with logistic regression; strengths by cross-validation where there are enough labels."""
+    from sklearn.base import clone
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
     from sklearn.pipeline import make_pipeline
@@ -317,12 +321,12 @@ def _plain(texts: list[str], labels: list[Any]) -> dict[str, Any]:
     least = min(labels.count(label) for label in set(labels))
     head: Any = LogisticRegression(max_iter=1000)
     if least >= 5:
-        head = LogisticRegressionCV(Cs=10, cv=5, max_iter=1000)
+        head = LogisticRegressionCV(Cs=10, l1_ratios=(0,), scoring="accuracy", cv=5, max_iter=1000)
     features = {
         "tfidf": TfidfVectorizer(ngram_range=(1, 2)),
         "base_en": tlclassic.EmbeddingVectorizer(tlclassic.load_vectors("base-en")),
     }
-    return {name: make_pipeline(step, head).fit(texts, labels) for name, step in features.items()}
+    return {name: make_pipeline(step, clone(head)).fit(texts, labels) for name, step in features.items()}
 
 
 def main(arguments: list[str]) -> None:

@@ -120,7 +120,7 @@ _OBJECTIVE = (
 EFFORTS: dict[str, Effort] = {
     "small": Effort(20_000, 5_000, 20_000, 1, (_STRENGTHS, {"hard_weight": (0.0, 0.5)})),
     "medium": Effort(
-        200_000, 30_000, 60_000, 2, (_STRENGTHS, *_OBJECTIVE), (Convolution(), Convolution(filters=128, dropout=0.5))
+        200_000, 60_000, 60_000, 2, (_STRENGTHS, *_OBJECTIVE), (Convolution(), Convolution(filters=128, dropout=0.5))
     ),
     "large": Effort(
         1_000_000,
