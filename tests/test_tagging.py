@@ -118,6 +118,14 @@ def test_the_same_seed_gives_the_same_tagger(fitted):
     assert (other.model_.bias != fitted.model_.bias).any()
 
 
+def test_tasks_of_tags_together_are_those_alone():
+    sentences, targets = _data(20)
+    both = TokenTagger(vectors=None, epochs=3).fit(sentences, {"ner": targets["ner"], "pos": targets["pos"]})
+    alone = [TokenTagger(vectors=None, epochs=3).fit(sentences, targets[name]).model_ for name in ("ner", "pos")]
+    np.testing.assert_array_equal(both.model_.table, np.hstack([model.table for model in alone]))
+    np.testing.assert_array_equal(both.model_.links, np.concatenate([model.links for model in alone]))
+
+
 def test_missing_targets_are_left_out():
     sentences, targets = _data(12)
     ner = [*targets["ner"][:6], *[None] * 6]
