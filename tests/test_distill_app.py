@@ -74,6 +74,20 @@ def test_a_file_of_probabilities_is_a_teacher(folder, tmp_path):
     assert sorted(load(tmp_path / "student.tlc").classes_.tolist()) == ["negative", "neutral", "positive"]
 
 
+def test_teachers_are_weighed_on_dev(folder, tmp_path):
+    rows = [line.rsplit("\t", 1) for line in (folder / "train.tsv").read_text("utf-8").splitlines()[1:]]
+    swapped = {"negative": "positive", "positive": "neutral", "neutral": "negative"}
+    wrong = "".join(f"{text}\t{swapped[label]}\n" for text, label in rows)
+    (tmp_path / "wrong.tsv").write_text("text\tlabel\n" + wrong, "utf-8")
+    run("train", tmp_path / "wrong.tsv", "--features", "tfidf", "--out", tmp_path / "wrong.tlc")
+    _, said = run(
+        "distill", folder / "teacher.tlc", tmp_path / "wrong.tlc", "--weigh", "accuracy", "--dev", folder / "dev.tsv",
+        "--texts", folder / "more.txt", "--out", tmp_path / "student.tlc", "--effort", "small", "--augment", "none",
+    )  # fmt: skip
+    weights = [float(word.rstrip(",")) for word in said.split("weights: ")[1].splitlines()[0].split()[1::2]]
+    assert weights[0] > 0.55 > 0.4 > weights[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -92,6 +106,7 @@ def test_a_file_of_probabilities_is_a_teacher(folder, tmp_path):
             "must end in .html, .md or .json",
         ),
         (["teacher.tlc", "--texts", "more.txt", "--out", "x.tlc", "--augment", "magic"], 2, "magic"),
+        (["teacher.tlc", "--texts", "more.txt", "--out", "x.tlc", "--weigh", "classes"], 2, "two or more, and --dev"),
     ],
 )
 def test_wrong_use_is_told_and_leaves_nothing(folder, monkeypatch, arguments, code, message):

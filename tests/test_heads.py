@@ -46,6 +46,16 @@ def test_stops_two_steps_after_the_best():
     assert len(seen) - list(search.scores).index(search.C) in (1, 2, 3)
 
 
+def test_equal_scores_are_no_reason_to_stop():
+    # Under a strong penalty every model gives the commonest class: scores that are equal, and say nothing.
+    rng = np.random.default_rng(0)
+    y = np.array([True] * 46 + [False] * 34)
+    X = rng.normal(size=(80, 16)) + 0.9 * np.where(y, 1, -1)[:, None] * (np.arange(16) < 2)
+    search = search_logistic(X, y)
+    assert search.scores[1e-4] == search.scores[1e-3] == 46 / 80
+    assert search.scores[search.C] > 0.8
+
+
 def test_sparse_equals_dense():
     X, y = _blobs()
     dense = search_logistic(X, y, strengths=(0.1, 1.0))

@@ -118,6 +118,14 @@ def test_the_same_seed_gives_the_same_tagger(fitted):
     assert (other.model_.bias != fitted.model_.bias).any()
 
 
+def test_tasks_of_tags_together_are_those_alone():
+    sentences, targets = _data(20)
+    both = TokenTagger(vectors=None, epochs=3).fit(sentences, {"ner": targets["ner"], "pos": targets["pos"]})
+    alone = [TokenTagger(vectors=None, epochs=3).fit(sentences, targets[name]).model_ for name in ("ner", "pos")]
+    np.testing.assert_array_equal(both.model_.table, np.hstack([model.table for model in alone]))
+    np.testing.assert_array_equal(both.model_.links, np.concatenate([model.links for model in alone]))
+
+
 def test_missing_targets_are_left_out():
     sentences, targets = _data(12)
     ner = [*targets["ner"][:6], *[None] * 6]
@@ -167,6 +175,57 @@ def test_states_of_an_encoder_are_means_over_pieces():
     assert EncoderStates(Encoder())([["playing", "on"]])[0].tolist() == [[2.0], [5.0]]
 
 
+# --- chains ----------------------------------------------------------------------------------------------------------
+
+
+def _depends_on_the_label(n):
+    """Sentences whose first word tells the label, and whose last word's tag follows from that alone."""
+    rng = np.random.default_rng(3)
+    firsts = rng.choice(["play", "rate"], n).tolist()
+    sentences = [[first, *["please"] * 4, "it"] for first in firsts]
+    tags = [["O"] * 5 + ["B-SONG" if first == "play" else "B-BOOK"] for first in firsts]
+    return sentences, {"slots": tags, "intent": [first == "play" for first in firsts]}
+
+
+def test_labels_are_told_to_the_tags(tmp_path):
+    sentences, targets = _depends_on_the_label(60)
+    told = TokenTagger(vectors=None, epochs=5).fit(sentences, targets)
+    apart = TokenTagger(vectors=None, epochs=5, chain=False).fit(sentences, targets)
+    new, truth = [["play", *["please"] * 4, "it"], ["rate", *["please"] * 4, "it"]], ["B-SONG", "B-BOOK"]
+    assert [tags[-1] for tags in told.predict(new)["slots"]] == truth
+    assert [tags[-1] for tags in apart.predict(new)["slots"]] != truth
+    assert told.model_.told == 2
+    assert apart.model_.told == 0
+    np.testing.assert_array_equal(told.predict_proba(new, "intent"), apart.predict_proba(new, "intent"))
+    told.compile().save(tmp_path / "told.tlc")
+    assert [tags[-1] for tags in tlclassic.load(tmp_path / "told.tlc").predict(new)["slots"]] == truth
+
+
+@pytest.mark.parametrize("names", [["intent", "slots"], ["slots", "intent", "topics"]])
+def test_a_chain_keeps_the_order_of_the_tasks_and_takes_missing_labels(names):
+    sentences, targets = _depends_on_the_label(60)
+    targets["topics"] = [{"x"} if label else {"y"} for label in targets["intent"]]
+    targets["intent"] = [label if place % 4 else None for place, label in enumerate(targets["intent"])]
+    tagger = TokenTagger(vectors=None, epochs=5).fit(sentences, {name: targets[name] for name in names})
+    assert [task.name for task in tagger.tasks_] == names
+    found = tagger.predict([["rate", *["please"] * 4, "it"]])
+    wanted = {"slots": [[*["O"] * 5, "B-BOOK"]], "intent": [False], "topics": [["y"]]}
+    assert found == {name: wanted[name] for name in names}
+
+
+def test_a_chain_takes_states_and_vectors_beside_the_labels():
+    sentences, targets = _depends_on_the_label(40)
+    vectors = WordVectors.from_arrays(["play", "rate", "it"], np.eye(3, dtype=np.float32))
+
+    def states(of):
+        return [np.ones((len(sentence), 3)) for sentence in of]
+
+    tagger = TokenTagger(vectors=vectors, classes=(2,), reach=1, states=states, epochs=3).fit(sentences, targets)
+    assert tagger.model_.states.shape == (5, len(tagger.tasks_[0].classes) + 2)
+    assert tagger.evaluate(sentences, targets)["slots"]["score"] == 1.0
+    assert tagger.predict([]) == {"slots": [], "intent": []}
+
+
 # --- files -----------------------------------------------------------------------------------------------------------
 
 
@@ -213,6 +272,8 @@ def _rewritten(source, path, change):
         (lambda m, a: m["tasks"][0].update(classes=["O"]), "has shape"),
         (lambda m, a: m["tasks"][0].update(kind="odd"), "unknown kind"),
         (lambda m, a: m.update(tasks=[]), "do not fit the tasks"),
+        (lambda m, a: m.update(told=1), "told does not fit the tasks"),
+        (lambda m, a: a.update(states=a["states"][:2]), "'states' lacks what is told"),
         (lambda m, a: a.update(slots=np.ones_like(a["slots"])), "'slots' has no empty slot"),
         (lambda m, a: a.update(table=a["table"][:-1]), "'table' has shape"),
         (lambda m, a: a.update(bias=a["bias"] * np.float32("nan")), "must be numbers"),
@@ -229,9 +290,22 @@ def test_a_damaged_file_is_refused(fitted, tmp_path, change, message):
 
 def test_a_newer_file_is_refused(fitted, tmp_path):
     fitted.save(tmp_path / "good.tlc")
-    _rewritten(tmp_path / "good.tlc", tmp_path / "new.tlc", lambda m, a: m.update(format=2))
-    with pytest.raises(ArtifactVersionError, match="format is 2"):
+    _rewritten(tmp_path / "good.tlc", tmp_path / "new.tlc", lambda m, a: m.update(format=3))
+    with pytest.raises(ArtifactVersionError, match="format is 3"):
         tlclassic.load(tmp_path / "new.tlc")
+
+
+def test_a_file_of_format_1_is_read(tmp_path):
+    sentences, targets = _data(12)
+    tagger = TokenTagger(vectors=None, epochs=2, chain=False).fit(sentences, targets)
+    tagger.save(tmp_path / "new.tlc")
+
+    def older(metadata, arrays):
+        metadata["format"] = 1
+        del metadata["told"]
+
+    _rewritten(tmp_path / "new.tlc", tmp_path / "old.tlc", older)
+    assert tlclassic.load(tmp_path / "old.tlc").predict(sentences) == tagger.predict(sentences)
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------

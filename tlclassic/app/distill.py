@@ -38,6 +38,13 @@ class ObjectiveChoice(StrEnum):
     auto = "auto"
 
 
+class WeighChoice(StrEnum):
+    """What several teachers are weighed by."""
+
+    accuracy = "accuracy"
+    classes = "classes"
+
+
 class StudentChoice(StrEnum):
     """Kinds of student."""
 
@@ -52,7 +59,7 @@ def distill(
         list[str],
         typer.Argument(
             help="A model's file or folder, the URL of one that answers /predict, or a file of texts with their "
-            "probabilities; several models are averaged.",
+            "probabilities; several models are averaged, or weighed by --weigh.",
             show_default=False,
         ),
     ],
@@ -73,6 +80,13 @@ def distill(
     test: Annotated[
         Path | None,
         typer.Option(help="Labelled texts that --report compares teacher and student on.", show_default=False),
+    ] = None,
+    weigh: Annotated[
+        WeighChoice | None,
+        typer.Option(
+            help="Weigh several teachers by their accuracy on --dev, or by their F1 of each class there.",
+            show_default=False,
+        ),
     ] = None,
     report: Annotated[
         Path | None,
@@ -157,6 +171,7 @@ def distill(
     reading = {**_reading(text, label, asked.multilabel, separator, input_format, quoted)}
     labelled = None if train is None else _labelled(train, reading, asked)
     chosen = None if dev is None else _labelled(dev, reading, asked)
+    asked = asked if weigh is None else _weighed(teacher, chosen, str(weigh), asked, vectors)
     fixed = {"temperature": temperature, "hard_weight": hard_weight, "transfer_weight": transfer_weight}
     transfer = (
         read_transfer(texts, max_texts=2 * EFFORTS[str(effort)].transfer, random_state=seed, text=text)
@@ -221,6 +236,21 @@ def _teacher(names: list[str], text: str, vectors: list[Path] | None) -> Any:
             f"a file of probabilities must be the only teacher; got {len(names)} with {files[0]}."
         )
     return KnownAnswers(read_soft_labels(files[0], text=text), name=files[0])
+
+
+def _weighed(
+    names: list[str], dev: tuple[list[str], list[Any]] | None, by: str, asked: Any, vectors: list[Path] | None
+) -> Any:
+    """Several teachers by what they are worth on dev."""
+    from tlclassic.distillation import dev_weights, open_teacher
+
+    if len(names) < 2 or dev is None:
+        raise InvalidParameterError("--weigh weighs several teachers on labelled texts: give two or more, and --dev.")
+    options = {"classes": asked.classes, "multilabel": asked.multilabel, "vectors": vectors}
+    weights = dev_weights(names, *dev, by=by, **options)
+    shown = weights if weights.ndim == 1 else weights.mean(axis=1)
+    note("weights: " + ", ".join(f"{name} {weight:.3f}" for name, weight in zip(names, shown, strict=True)))
+    return open_teacher(names, weights=weights, **options)
 
 
 def _labelled(path: Path, reading: dict[str, Any], teacher: Any) -> tuple[list[str], list[Any]]:

@@ -12,10 +12,12 @@ from tlclassic.distillation.soft_label_files import SoftLabelFile, SoftLabels, r
 from tlclassic.distillation.static_vectors import StaticOptions, static_vectors
 from tlclassic.distillation.teachers import ProbabilityTeacher, open_teacher
 from tlclassic.distillation.transfer import read_transfer
+from tlclassic.distillation.weighing import WEIGHINGS, dev_weights
 
 __all__ = [
     "EFFORTS",
     "METHODS",
+    "WEIGHINGS",
     "Baseline",
     "Distilled",
     "Fidelity",
@@ -27,6 +29,7 @@ __all__ = [
     "Speed",
     "StaticOptions",
     "augment",
+    "dev_weights",
     "distill",
     "fidelity",
     "measure_speed",

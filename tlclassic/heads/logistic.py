@@ -123,7 +123,8 @@ def search_logistic(
             on_step(strength, scores[strength])
         if best is None or scores[strength] > scores[best]:
             best = strength
-        if list(scores).index(best) < len(scores) - 2:
+        # A score as good as the best is no reason to stop: under a strong penalty all models give the commonest class.
+        if len(scores) > 2 and max(list(scores.values())[-2:]) < scores[best]:
             break
     if best is None:
         raise InvalidParameterError("strengths must hold at least one number; got none.")

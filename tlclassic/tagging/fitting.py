@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 from tlclassic.kernels import load
 from tlclassic.tagging.features import Block, Settings, pair_array, read_block
 from tlclassic.tagging.lexicon import Lexicon
-from tlclassic.tagging.model import TaggerModel, columns_of, with_rows
+from tlclassic.tagging.model import TaggerModel, columns_of, label_shares, with_rows
 from tlclassic.tagging.tasks import Targets
 
 __all__ = ["Training", "fit_model"]
+
+#: Of sentences, for probabilities of labels that were not seen.
+N_FOLDS = 5
 
 Floats = NDArray[np.float32]
 
@@ -31,15 +34,25 @@ class Training:
     dropout: float
     min_count: int
     random_state: int
+    chain: bool = False
     progress: Callable[[int, int], None] | None = None
 
 
-class _Rows(NamedTuple):
+class Rows(NamedTuple):
     """Features as rows: the keys of those that have one, and for each occurrence its row or -1."""
 
     keys: NDArray[np.uint64]
     unary: NDArray[np.int32]
     pairs: NDArray[np.int32]
+
+
+class Inputs(NamedTuple):
+    """Sentences that were read."""
+
+    block: Block
+    rows: Rows
+    settings: Settings
+    lexicon: Lexicon
 
 
 def fit_model(
@@ -55,15 +68,78 @@ def fit_model(
     ``states`` (float32, (N, width)) are further numbers of each token.
     """
     block = read_block(sentences, settings, lexicon)
-    rows = _number(block, settings, training.min_count)
+    inputs = Inputs(block, _number(block, settings, training.min_count), settings, lexicon)
+    if training.chain and len({task.kind == "tags" for task in targets.tasks}) == 2:
+        return fit_chain(inputs, targets, states, training)
+    return fit_inputs(inputs, targets, states, training)
+
+
+def fit_inputs(inputs: Inputs, targets: Targets, states: Floats, training: Training) -> TaggerModel:
+    """The model of sentences that were read."""
     columns, n_outputs = columns_of(targets.tasks)
-    problem = _problem(block, rows, settings, lexicon, states, targets, columns)
-    weights = _start(len(rows.keys) + 1, n_outputs, problem, targets)
+    problem = _problem(inputs, states, targets, columns)
+    weights = _start(len(inputs.rows.keys) + 1, n_outputs, problem, targets)
     count = _passes(problem, weights, training)
-    return _finished(targets, settings, lexicon, rows.keys, weights, count, states.shape[1], training.dropout)
+    return _finished(inputs, targets, weights, count, states.shape[1], training.dropout)
 
 
-def _number(block: Block, settings: Settings, min_count: int) -> _Rows:
+# --- chains ----------------------------------------------------------------------------------------------------------
+
+
+def fit_chain(inputs: Inputs, targets: Targets, states: Floats, training: Training) -> TaggerModel:
+    """Labels first; what they probably are is told to the tags (a chain of classifiers, Read et al. 2011)."""
+    labels = targets.of_labels()
+    first = fit_inputs(inputs, labels, states, replace(training, progress=None))
+    shares = _out_of_fold(inputs, labels, states, training)
+    told = np.repeat(shares, np.diff(inputs.block.bounds), axis=0)
+    second = fit_inputs(inputs, targets.of_tags(), np.hstack([states, told]), training)
+    return _side_by_side(second, first, targets)
+
+
+def _out_of_fold(inputs: Inputs, targets: Targets, states: Floats, training: Training) -> Floats:
+    """Probabilities of the labels of sentences, by models that have not seen their labels; float32 of shape (S, L)."""
+    order = np.random.default_rng(training.random_state).permutation(len(targets.labels))
+    shares = np.zeros_like(targets.labels)
+    for fold in np.array_split(order, N_FOLDS):
+        seen = targets.labels.copy()
+        seen[fold] = -1
+        model = fit_inputs(inputs, replace(targets, labels=seen), states, replace(training, progress=None))
+        scores = model.scores(inputs.block, states)
+        shares[fold] = label_shares(model.tasks, scores, inputs.block.bounds)[fold]
+    return shares
+
+
+def _side_by_side(tags: TaggerModel, labels: TaggerModel, targets: Targets) -> TaggerModel:
+    """Two models of the same features as one, its columns in the order of the tasks."""
+    places = dict(zip((task.name for task in (*tags.tasks, *labels.tasks)), _ranges(tags, labels), strict=True))
+    order = np.concatenate([places[task.name] for task in targets.tasks])
+    told = len(tags.states) - len(labels.states)
+    padded = np.vstack([labels.states, np.zeros((told, labels.n_outputs), np.float32)])
+    n = len(tags.lexicon.slots)
+    blocks = [model.lexicon.folded.reshape(n, -1, model.n_outputs) for model in (tags, labels)]
+    folded = np.concatenate(blocks, axis=2)[:, :, order].reshape(n, -1)
+    return replace(
+        tags,
+        tasks=targets.tasks,
+        lexicon=replace(tags.lexicon, folded=folded),
+        table=np.ascontiguousarray(np.hstack([tags.table, labels.table])[:, order]),
+        scales=np.ones(len(order), np.float32),
+        bias=np.concatenate([tags.bias, labels.bias])[order],
+        states=np.ascontiguousarray(np.hstack([tags.states, padded])[:, order]),
+        told=told,
+    )
+
+
+def _ranges(*models: TaggerModel) -> list[NDArray[np.int64]]:
+    """The columns of each task, where the models' columns stand side by side."""
+    columns, _ = columns_of([task for model in models for task in model.tasks])
+    return [np.arange(left, right) for left, right in columns]
+
+
+# --- the parts -------------------------------------------------------------------------------------------------------
+
+
+def _number(block: Block, settings: Settings, min_count: int) -> Rows:
     kernel = load("tag")
     pairs = kernel.pair_keys(block.matrix, block.tokens, block.bounds, pair_array(settings))
     # A word's features count as often as the word; those of the places outside once a sentence.
@@ -77,19 +153,12 @@ def _number(block: Block, settings: Settings, min_count: int) -> _Rows:
     kept = (total >= min_count) & (distinct != 0)
     numbers = np.where(kept, np.cumsum(kept) - 1, -1).astype(np.int32)[inverse]
     n_unary = len(block.keys)
-    return _Rows(distinct[kept], numbers[:n_unary].copy(), numbers[n_unary:].reshape(pairs.shape).copy())
+    return Rows(distinct[kept], numbers[:n_unary].copy(), numbers[n_unary:].reshape(pairs.shape).copy())
 
 
-def _problem(
-    block: Block,
-    rows: _Rows,
-    settings: Settings,
-    lexicon: Lexicon,
-    states: Floats,
-    targets: Targets,
-    columns: Sequence[tuple[int, int]],
-) -> dict[str, Any]:
+def _problem(inputs: Inputs, states: Floats, targets: Targets, columns: Sequence[tuple[int, int]]) -> dict[str, Any]:
     """What the training kernel takes."""
+    block, rows, settings, lexicon = inputs
     tasks, link_at, label_at, gold_row = [], 0, 0, 0
     for task, (first, last) in zip(targets.tasks, columns, strict=True):
         if task.kind == "tags":
@@ -159,14 +228,7 @@ def _passes(problem: dict[str, Any], weights: dict[str, Floats], training: Train
 
 
 def _finished(
-    targets: Targets,
-    settings: Settings,
-    lexicon: Lexicon,
-    keys: NDArray[np.uint64],
-    weights: dict[str, Floats],
-    count: int,
-    width: int,
-    dropout: float,
+    inputs: Inputs, targets: Targets, weights: dict[str, Floats], count: int, width: int, dropout: float
 ) -> TaggerModel:
     """Averages over all steps, as a model; vectors are folded into scores."""
     for name, sums in (("weights", "sums"), ("dense", "dense_sums"), ("links", "link_sums")):
@@ -178,8 +240,8 @@ def _finished(
     model = TaggerModel(
         tasks=targets.tasks,
         named=targets.named,
-        settings=settings,
-        lexicon=_fold(lexicon, dense[:n_vector_rows], settings.reach),
+        settings=inputs.settings,
+        lexicon=_fold(inputs.lexicon, dense[:n_vector_rows], inputs.settings.reach),
         slots=np.zeros(1, np.uint32),
         table=np.zeros((1, n_outputs), np.float32),
         scales=np.ones(n_outputs, np.float32),
@@ -188,7 +250,7 @@ def _finished(
         states=dense[n_vector_rows:].copy(),
     )
     # In training a share of the features was left out.
-    return with_rows(model, keys, weights["weights"][:-1] * np.float32(1 - dropout))
+    return with_rows(model, inputs.rows.keys, weights["weights"][:-1] * np.float32(1 - dropout))
 
 
 def _fold(lexicon: Lexicon, dense: Floats, reach: int) -> Lexicon:

@@ -16,7 +16,7 @@ from tlclassic.tagging.features import Block, Settings, blocks, pair_array, read
 from tlclassic.tagging.lexicon import Lexicon
 from tlclassic.tagging.tasks import Task
 
-__all__ = ["TaggerModel", "columns_of", "with_rows"]
+__all__ = ["TaggerModel", "columns_of", "label_shares", "probabilities", "with_rows"]
 
 #: Share of the slots that are in use.
 FILL = 0.8
@@ -52,8 +52,10 @@ class TaggerModel:
     bias : float32 array of shape (K,)
     links : float32 array
         Of each task of tags (k + 2, k), one after the other.
-    states : float32 array of shape (width, K)
-        Weights of further numbers of each token.
+    states : float32 array of shape (width + told, K)
+        Weights of further numbers of each token; the last ones of the probabilities of the sentence's labels.
+    told : int
+        How many labels are told to the tasks of tags: all of the tasks of labels, or 0.
     keys : uint64 array of shape (n_slots,)
         The features' whole hashes; empty in a compiled tagger, which needs their marks alone.
     """
@@ -69,6 +71,12 @@ class TaggerModel:
     links: Floats
     states: Floats
     keys: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    told: int = 0
+
+    @property
+    def width(self) -> int:
+        """Further numbers of each token that have to be given."""
+        return len(self.states) - self.told
 
     @property
     def n_outputs(self) -> int:
@@ -93,8 +101,11 @@ class TaggerModel:
         kernel.score(words, block.tokens, block.bounds, block.matrix, pairs, self.slots, self.table, out)
         out *= self.scales
         out += self.bias
-        if len(self.states):
-            out += states @ self.states
+        if self.width:
+            out += states @ self.states[: self.width]
+        if self.told:
+            shares = label_shares(self.tasks, out, block.bounds)
+            out += np.repeat(shares @ self.states[self.width :], np.diff(block.bounds), axis=0)
         return out
 
     def _add_vectors(self, words: Floats, block: Block) -> None:
@@ -190,6 +201,23 @@ def document_scores(scores: Floats, bounds: NDArray[np.int64]) -> Floats:
     if len(filled):
         out[filled] = np.add.reduceat(scores, bounds[filled], axis=0) / np.sqrt(lengths[filled, None])
     return out.astype(np.float32)
+
+
+def label_shares(tasks: Sequence[Task], scores: Floats, bounds: NDArray[np.int64]) -> Floats:
+    """The probabilities of all labels of the tasks of labels, float32 of shape (S, L)."""
+    parts = [np.zeros((len(bounds) - 1, 0), np.float32)]
+    for task, (left, right) in zip(tasks, columns_of(tasks)[0], strict=True):
+        if task.kind != "tags":
+            parts.append(probabilities(task, document_scores(scores[:, left:right], bounds)))
+    return np.hstack(parts)
+
+
+def probabilities(task: Task, logits: Floats) -> Floats:
+    """Of a task of labels, float32 of shape (S, k)."""
+    if task.kind == "labels":
+        return np.asarray(1 / (1 + np.exp(-np.clip(logits, -80, 80))), dtype=np.float32)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+    return np.asarray(shares / shares.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
 def _tags(task: Task, scores: Floats, column: int, block: Block, links: Floats) -> list[list[Any]]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tlclassic.errors import InvalidParameterError
 from tlclassic.tagging.features import check_sentences
-from tlclassic.tagging.model import TaggerModel
+from tlclassic.tagging.model import TaggerModel, probabilities
 from tlclassic.tagging.scoring import entity_scores, token_accuracy
 from tlclassic.tagging.states import States, read_states
 from tlclassic.tagging.tasks import Task
@@ -49,7 +49,7 @@ class Predictor:
 
     def _states(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.float32]:
         model = self._model
-        wanted = len(model.states)
+        wanted = model.width
         if wanted and self.states is None:
             raise InvalidParameterError(
                 f"states must be given: the tagger was fitted with {wanted} numbers a token. Pass states= on loading."
@@ -69,11 +69,7 @@ class Predictor:
         """
         sentences = check_sentences(sentences)
         logits = self._model.label_scores(sentences, self._states(sentences), task)
-        kind = next(one.kind for one in self._model.tasks if one.name == task)
-        if kind == "labels":
-            return np.asarray(1 / (1 + np.exp(-np.clip(logits, -80, 80))), dtype=np.float32)
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
-        return np.asarray(shares / shares.sum(axis=1, keepdims=True), dtype=np.float32)
+        return probabilities(next(one for one in self._model.tasks if one.name == task), logits)
 
     def score(self, sentences: Sequence[Sequence[str]], tags: Any) -> float:
         """The mean of the tasks' main scores: entity F1, token accuracy, accuracy or micro F1 of labels."""

@@ -22,7 +22,7 @@ __all__ = ["KIND", "read_model", "write_model"]
 #: The container's kind.
 KIND = "tagger"
 #: The format of metadata and arrays; raised when an older reader would misread them, also when a hash changes.
-FORMAT = 1
+FORMAT = 2
 _TYPES = {"str": str, "int": int, "bool": bool}
 _MAX_COLUMNS, _MAX_WINDOW = 1 << 15, 32
 
@@ -34,6 +34,7 @@ def write_model(model: TaggerModel, path: str | os.PathLike[str], extra: dict[st
             format=FORMAT,
             tasks=[_task_facts(task) for task in model.tasks],
             named=model.named,
+            told=model.told,
             settings=model.settings.as_dict(),
             extra=extra,
         )
@@ -79,13 +80,17 @@ def read_model(path: str | os.PathLike[str], *, verify: bool = True) -> tuple[Ta
         tasks = tuple(_task(item) for item in facts["tasks"])
         settings = _settings(facts["settings"])
         named, extra = facts["named"], facts["extra"]
+        # Format 1 told nothing.
+        told = facts["told"] if facts["format"] > 1 else 0
         if type(named) is not bool or not isinstance(extra, dict) or not tasks or (len(tasks) > 1 and not named):
             raise ValueError("named and extra do not fit the tasks")
         if len({task.name for task in tasks}) != len(tasks):
             raise ValueError("two tasks have the same name")
+        if type(told) is not int or told not in (0, sum(task.size for task in tasks if task.kind != "tags")):
+            raise ValueError("told does not fit the tasks")
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged(artifact, str(error)) from error
-    return _checked(artifact, tasks, named, settings), extra
+    return _checked(artifact, tasks, named, settings, told), extra
 
 
 def _damaged(artifact: Artifact, what: str) -> CorruptArtifactError:
@@ -127,7 +132,7 @@ def _settings(facts: Any) -> Settings:
     return Settings(window, radius, (ngrams[0], ngrams[1]), pairs, reach)
 
 
-def _checked(artifact: Artifact, tasks: tuple[Task, ...], named: bool, settings: Settings) -> TaggerModel:
+def _checked(artifact: Artifact, tasks: tuple[Task, ...], named: bool, settings: Settings, told: int) -> TaggerModel:
     k = sum(task.size for task in tasks)
     n_links = sum((task.size + 2) * task.size for task in tasks if task.kind == "tags")
     n_classes = len(settings.radius) - load("tag").COLUMNS
@@ -147,11 +152,13 @@ def _checked(artifact: Artifact, tasks: tuple[Task, ...], named: bool, settings:
         bias=block.read("bias", "<f4", 1, rows=k),
         links=block.read("links", "<f4", 1, rows=n_links),
         states=block.read("states", "<f4", 2, columns=k),
-        keys=block.read("keys", "<u8", 1),
+        keys=block.read("keys", "<u8", 1), told=told,
     )  # fmt: skip
     folded = lexicon.folded.shape[1]
     if len(lexicon.classes) != n_words or len(lexicon.folded) != n_words or len(model.keys) not in (0, len(slots)):
         raise _damaged(artifact, "blocks of the same things differ in length")
+    if told > len(model.states):
+        raise _damaged(artifact, "block 'states' lacks what is told")
     if folded not in (0, (2 * settings.reach + 1) * k):
         raise _damaged(artifact, "block 'lexicon/folded' has the wrong width")
     for name, array in (("slots", slots), ("lexicon/slots", lexicon.slots)):

@@ -31,7 +31,7 @@ __all__ = ["TokenTagger"]
 #: Parameters that are kept in a saved file.
 _PLAIN = (
     "algorithm", "window", "affixes", "char_ngrams", "pairs", "classes", "reach", "scheme", "bilou", "epochs",
-    "learning_rate", "margin", "dropout", "min_count", "random_state",
+    "learning_rate", "margin", "dropout", "min_count", "chain", "random_state",
 )  # fmt: skip
 
 
@@ -77,6 +77,11 @@ class TokenTagger(Predictor, BaseEstimator):  # type: ignore[misc]
         Share of the features left out at random while learning.
     min_count : int, default 1
         A feature is kept that was seen so often.
+    chain : bool, default True
+        Where there are tasks of tags and tasks of labels: the labels are predicted first, and their probabilities are
+        features of every token (a chain of classifiers, Read et al. 2011,
+        https://doi.org/10.1007/s10994-011-5256-5). While fitting, the probabilities of a sentence are those of a model
+        that has not seen its labels.
     random_state : int, default 0
     progress : callable, optional
         Called with (passes done, passes in all).
@@ -115,6 +120,7 @@ class TokenTagger(Predictor, BaseEstimator):  # type: ignore[misc]
         margin: float = 0.0,
         dropout: float = 0.3,
         min_count: int = 1,
+        chain: bool = True,
         random_state: int = 0,
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
@@ -134,6 +140,7 @@ class TokenTagger(Predictor, BaseEstimator):  # type: ignore[misc]
         self.margin = margin
         self.dropout = dropout
         self.min_count = min_count
+        self.chain = chain
         self.random_state = random_state
         self.progress = progress
 
@@ -171,6 +178,7 @@ class TokenTagger(Predictor, BaseEstimator):  # type: ignore[misc]
             margin=self.margin,
             dropout=self.dropout,
             min_count=self.min_count,
+            chain=bool(self.chain),
             random_state=self.random_state,
             progress=self.progress,
         )

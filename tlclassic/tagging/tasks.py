@@ -78,6 +78,16 @@ class Targets:
     gold: NDArray[np.int32]
     labels: NDArray[np.float32]
 
+    def of_tags(self) -> Targets:
+        """Those of the tokens alone."""
+        tasks = tuple(task for task in self.tasks if task.kind == "tags")
+        return Targets(tasks, self.named, self.gold, self.labels[:, :0])
+
+    def of_labels(self) -> Targets:
+        """Those of the sentences alone."""
+        tasks = tuple(task for task in self.tasks if task.kind != "tags")
+        return Targets(tasks, self.named, self.gold[:0], self.labels)
+
 
 def read_targets(y: Any, lengths: Sequence[int], *, scheme: str, bilou: bool) -> Targets:
     """Targets of sentences with so many tokens.
