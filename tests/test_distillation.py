@@ -186,11 +186,13 @@ def test_no_more_texts_than_the_effort_allows_and_none_twice():
 
 def test_texts_are_made_where_there_are_few_only():
     material = gather(TEACHER, reviews(100), None, (["a text"], ["pos"]), 1000, 0)
-    made = make_texts(material, 150, None, None, 0)
+    made = make_texts(material, 150, None, None, None, 0)
     assert 0 < len(made) <= 150 - len(material.transfer)
     assert set(made).isdisjoint([*material.transfer, *material.dev])
-    assert make_texts(material, 50, None, None, 0) == []
-    assert make_texts(material, 150, [], None, 0) == []
+    assert make_texts(material, 150, 20, None, None, 0) == made[:20]
+    assert make_texts(material, 150, 0, None, None, 0) == []
+    assert make_texts(material, 50, None, None, None, 0) == []
+    assert make_texts(material, 150, None, [], None, 0) == []
 
 
 def test_nothing_to_choose_by_is_refused():
@@ -254,6 +256,7 @@ def test_efforts_grow():
         ({}, "texts or labelled must hold something to learn from"),
         ({"texts": ["a", "b"], "effort": "huge"}, "effort must be one of"),
         ({"texts": ["a", "b"], "augmentation": ["magic"]}, "augmentation must be one of"),
+        ({"texts": ["a", "b"], "max_made": -1}, "max_made must be"),
         ({"texts": ["a", "b"], "augmentation": "drop_tokens"}, "augmentation must be a list of names"),
         ({"texts": ["a", "b"], "fixed": {"size": 1}}, "fixed must be one of"),
         ({"texts": ["a", "b"], "metric": "rouge"}, "metric must be one of"),

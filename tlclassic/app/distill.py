@@ -124,6 +124,9 @@ def distill(
             show_default=False,
         ),
     ] = None,
+    max_made: Annotated[
+        int | None, typer.Option(help="Make no more than so many texts.", min=0, show_default=False)
+    ] = None,
     temperature: Annotated[
         float | None, typer.Option(help="Of the teacher; chosen on dev when left out.", min=0.0, show_default=False)
     ] = None,
@@ -192,6 +195,7 @@ def distill(
             max_size=max_size,
             metric=None if metric is None else str(metric),
             augmentation=None if augment is None else [] if augment == ["none"] else augment,
+            max_made=max_made,
             fixed={name: value for name, value in fixed.items() if value is not None},
             cache=cache,
             threads=threads,

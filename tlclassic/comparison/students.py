@@ -55,8 +55,7 @@ def distilled(work: Work) -> list[Fitted]:
     most = int(rate * deadline.share_left * _ASKING)
     room = max(0, most - known)
     transfer = work.problem.unlabelled[: min(room, EFFORTS[effort].transfer)]
-    missing = EFFORTS[effort].least - known - len(transfer)
-    augment: list[str] | None = None if missing <= room - len(transfer) else []
+    missing, may_make = EFFORTS[effort].least - known - len(transfer), room - len(transfer)
     work.tell(f"learning from {row.name}")
     result = distill(
         teacher,
@@ -66,7 +65,7 @@ def distilled(work: Work) -> list[Fitted]:
         effort=effort,
         max_size=work.settings.student_size,
         metric=problem.metric,
-        augmentation=augment,
+        max_made=may_make,
         cache=work.cache / "soft-labels",
         random_state=work.settings.seed,
         on_progress=lambda stage, done, total: work.watch(stage, done, total),
@@ -84,8 +83,8 @@ def distilled(work: Work) -> list[Fitted]:
     notes = list(result.notes)
     if len(transfer) < len(problem.unlabelled):
         notes.append(f"{len(transfer):,} of {len(problem.unlabelled):,} texts without labels were used")
-    if augment == []:
-        notes.append("no texts were made: the teacher would not have answered them in time")
+    if missing > may_make:
+        notes.append(f"{may_make:,} texts were made and not {missing:,}: more the teacher would not answer in time")
     saved = replace(work.saved("tlclassic", path, threads=True), classes=result.compiled.classes_.tolist())
     return [Fitted("distilled", saved, chosen, notes)]
 

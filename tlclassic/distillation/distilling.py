@@ -48,6 +48,7 @@ def distill(
     dtype: str = "int8",
     metric: str | None = None,
     augmentation: Sequence[str] | None = None,
+    max_made: int | None = None,
     vectors: WordVectors | str | None = None,
     fixed: Mapping[str, float] | None = None,
     cache: Any = None,
@@ -90,6 +91,8 @@ def distill(
     augmentation : sequence of str, optional
         How texts are made where there are few: names of ``tlclassic.distillation.METHODS``; an empty one for none.
         By default all but those that need word vectors.
+    max_made : int, optional
+        Make no more than so many, where the teacher is slow.
     vectors : WordVectors or path, optional
         For ``"ngrams+vectors"``, convolutions and the augmentation ``"replace_neighbours"``; by default the packaged
         ``base-en``.
@@ -134,7 +137,7 @@ def distill(
     ['pos', 'neg']
     """
     began = time.perf_counter()
-    _check(student, effort, objective, metric, augmentation, fixed, threads, random_state)
+    _check(student, effort, objective, metric, augmentation, max_made, fixed, threads, random_state)
     limit = None if max_size is None else parse_size(max_size)
     asked = KnownAnswers(teacher) if isinstance(teacher, SoftLabels) else _opened(teacher)
     if isinstance(asked, KnownAnswers):
@@ -145,7 +148,7 @@ def distill(
     lexicon = _vectors(vectors, student, augmentation)
     spent = _spent(effort, objective)
     material = gather(asked, texts, labelled, dev, spent.transfer, random_state)
-    made = make_texts(material, spent.least, augmentation, lexicon, random_state)
+    made = make_texts(material, spent.least, max_made, augmentation, lexicon, random_state)
     pool, teacher_dev = ask(asked, material, made, cache, report)
     n_threads = threads or available_cpus()
     search = Search(
@@ -194,6 +197,7 @@ def _check(
     objective: str,
     metric: str | None,
     augmentation: Sequence[str] | None,
+    max_made: int | None,
     fixed: Mapping[str, float] | None,
     threads: int | None,
     random_state: int,
@@ -206,6 +210,8 @@ def _check(
         check_choice("metric", metric, METRICS)
     if threads is not None:
         check_integer("threads", threads, low=1)
+    if max_made is not None:
+        check_integer("max_made", max_made, low=0)
     if isinstance(augmentation, str):
         raise InvalidParameterError(f"augmentation must be a list of names; got {augmentation!r}.")
     for name in augmentation or ():

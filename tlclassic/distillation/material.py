@@ -145,14 +145,17 @@ def _hard(name: str, labels: Any, teacher: ProbabilityTeacher | KnownAnswers) ->
 def make_texts(
     material: Material,
     least: int,
+    max_made: int | None,
     augmentation: Sequence[str] | None,
     vectors: WordVectors | None,
     random_state: int,
 ) -> list[str]:
-    """Texts made from others where there are fewer than ``least``."""
+    """Texts made from others where there are fewer than ``least``, but no more than ``max_made``."""
     source = material.labelled + material.transfer
     names = tuple(augmentation) if augmentation is not None else tuple(_without_vectors())
     missing = least - len(source)
+    if max_made is not None:
+        missing = min(missing, max_made)
     if missing <= 0 or not names:
         return []
     known = {*source, *material.dev}
