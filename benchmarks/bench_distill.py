@@ -271,7 +271,8 @@ def few(name: str, n_labels: int, results: Results) -> None:
         return
     from tlclassic.finetune import fine_tune
 
-    data, _, _ = parts(name)
+    # Whole sentences where a set has phrases as well: so few phrases say nothing.
+    data = parts_of(name, False, 1)
     texts, labels = data["train"]
     chosen = _evenly(labels, n_labels)
     train = [texts[row] for row in chosen], [labels[row] for row in chosen]
