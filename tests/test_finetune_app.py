@@ -341,3 +341,36 @@ def test_the_program_ends_with_a_sentence_not_a_traceback(tmp_path):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: empty: there is no config.json here. Give a folder of transformers\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["empty", "train.tsv"]
+
+
+# -- several files -----------------------------------------------------------------------------------------------------
+
+
+def test_files_of_their_own_train_one_model(run, encoder, tmp_path):
+    _table(tmp_path / "things.tsv", [(text, text.split()[2]) for text in TEXTS])
+    files = ["train.tsv", "things.tsv", "--task", "mood", "--task", "thing", "--dev", "dev.tsv", "--dev", "things.tsv"]
+    shown = run("finetune", *files, "-e", encoder, "-o", "both", *FAST, "--no-int8", "--json")
+    found = json.loads(shown)
+    assert found["tasks"] == ["mood", "thing"]
+    assert found["n"] == 2 * len(TEXTS)
+    said = json.loads((tmp_path / "both" / "training.json").read_text("utf-8"))
+    assert [said["options"][name] for name in ("task_pooling", "cross_attention", "temperature")] == [
+        "attention", True, 2.0,
+    ]  # fmt: skip
+    assert [task["labelled"] for task in said["tasks"]] == [len(TEXTS)] * 2
+    assert said["best"]["dev_accuracy"] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train.tsv", "dev.tsv"], "several files, and --temperature, need a name for each task"),
+        (["train.tsv", "--temperature", "2"], "several files, and --temperature, need a name for each task"),
+        (["train.tsv", "dev.tsv", "--task", "a"], "got 2 files, tasks a, 0 of dev"),
+        (["train.tsv", "dev.tsv", "--task", "a", "--task", "a"], "--task must name each file once"),
+        (["train.tsv", "--task", "a", "--soft"], "--task takes one --label, and no --few-shot"),
+    ],
+)
+def test_files_and_tasks_must_fit(run, encoder, arguments, message):
+    with pytest.raises(InvalidParameterError, match=message):
+        run("finetune", *arguments, "-e", encoder, "-o", "out")

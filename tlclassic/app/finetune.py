@@ -47,8 +47,12 @@ class DevMetric(StrEnum):
 
 def finetune(
     train_file: Annotated[
-        Path,
-        typer.Argument(metavar="TRAIN", help="Labelled texts: TSV, CSV, JSONL or Parquet, also .gz and .zst."),
+        list[Path],
+        typer.Argument(
+            metavar="TRAIN...",
+            help="Labelled texts: TSV, CSV, JSONL or Parquet, also .gz and .zst. Several files make a task each, by "
+            "the names that --task gives.",
+        ),
     ],
     encoder: Annotated[
         Path,
@@ -63,6 +67,22 @@ def finetune(
             show_default=False,
         ),
     ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Name of the task of a file; as often as there are files, in their order. Each task attends to the "
+            "tokens with a query of its own, and to the other tasks.",
+            show_default=False,
+        ),
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        typer.Option(
+            help="With --task: files of n texts are drawn in proportion to n ** (1 / temperature). Default: 2.",
+            min=1.0,
+            show_default=False,
+        ),
+    ] = None,
     weight: Annotated[
         str | None,
         typer.Option(
@@ -74,8 +94,11 @@ def finetune(
         typer.Option("--soft", help="TRAIN has probabilities, as `tlclassic predict --proba --keep text` writes them."),
     ] = False,
     dev: Annotated[
-        Path | None,
-        typer.Option(help="Labelled texts that the best state is told by; never trained on.", show_default=False),
+        list[Path] | None,
+        typer.Option(
+            help="Labelled texts that the best state is told by; never trained on. With --task one for each file.",
+            show_default=False,
+        ),
     ] = None,
     train: Annotated[
         list[str] | None,
@@ -143,6 +166,8 @@ def finetune(
     """Fine-tune a transformer encoder on labelled texts (extra: finetune); the result runs without torch.
 
     Example: tlclassic finetune train.tsv --encoder all-MiniLM-L6-v2 --out model --dev dev.tsv
+
+    Several files: tlclassic finetune mood.tsv irony.tsv --task mood --task irony --encoder FOLDER --out model
     """
     # Idle threads of OpenMP spin by default; on a busy machine two of them were measured to take ten times as long. The
     # library reads this when it is loaded, so it is said before torch is.
@@ -158,6 +183,7 @@ def finetune(
     check_folder(out, force=force)
     read_layout(encoder)
     names = list(dict.fromkeys(label or ["label"]))
+    _check_files(train_file, task or [], dev or [], names, temperature, few_shot or soft or weight is not None)
     if few_shot and (soft or weight is not None):
         raise InvalidParameterError("--few-shot takes hard labels without weights. Leave --soft and --weight out.")
     if soft and len(names) > 1:
@@ -169,8 +195,12 @@ def finetune(
         "quoted": quoted,
     }
     of_train = {**reading, "multilabel": multilabel, "weight": weight}
-    data = _read_soft(train_file, of_train) if soft else _read(train_file, names, of_train)
-    held_out = None if dev is None else _read(dev, names, reading, of=data)
+    if task:
+        data = _read_sets(train_file, task, names[0], of_train)
+        held_out = _read_sets(dev, task, names[0], reading, of=data) if dev else None
+    else:
+        data = _read_soft(train_file[0], of_train) if soft else _read(train_file[0], names, of_train)
+        held_out = _read(dev[0], names, reading, of=data) if dev else None
     given = {
         "train": _trained(train),
         "head": None if head is None else tuple(head),
@@ -186,6 +216,9 @@ def finetune(
         "max_length": max_length,
         "threads": threads,
         "class_weight": "balanced" if balanced else None,
+        "task_pooling": "attention" if task else None,
+        "cross_attention": True if task else None,
+        "temperature": (temperature or 2.0) if task else None,
     }
     from tlclassic.finetune import fine_tune
 
@@ -214,7 +247,7 @@ def finetune(
         )
     report = {
         "n": len(data.texts),
-        "tasks": names,
+        "tasks": task or names,
         "best": result.best,
         "parity": result.parity,
         "int8": result.int8,
@@ -231,8 +264,8 @@ class _Texts:
         self,
         texts: Sequence[str],
         labels: Any,
-        multilabel: bool,
-        classes: list[Any] | None = None,
+        multilabel: Any,
+        classes: Any = None,
         weights: Sequence[float] | None = None,
     ) -> None:
         self.texts, self.labels, self.multilabel, self.classes = texts, labels, multilabel, classes
@@ -241,6 +274,38 @@ class _Texts:
     def known(self, task: str) -> set[Any]:
         """The labels of a task."""
         return set(self.classes or (self.labels[task] if isinstance(self.labels, dict) else self.labels))
+
+
+def _check_files(
+    files: list[Path], tasks: list[str], dev: list[Path], names: list[str], temperature: float | None, other: bool
+) -> None:
+    """Files and tasks are as many; what several files do not take is refused."""
+    if not tasks and (len(files) > 1 or len(dev) > 1 or temperature is not None):
+        raise InvalidParameterError("several files, and --temperature, need a name for each task: give --task.")
+    if not tasks:
+        return
+    if len(tasks) != len(files) or len(set(tasks)) != len(tasks) or len(dev) not in (0, len(files)):
+        raise InvalidParameterError(
+            f"--task must name each file once, and --dev be given for all or none; got {len(files)} files, tasks "
+            f"{', '.join(tasks)}, {len(dev)} of dev."
+        )
+    if len(names) > 1 or other:
+        raise InvalidParameterError("--task takes one --label, and no --few-shot, --soft or --weight. Leave them out.")
+
+
+def _read_sets(
+    paths: list[Path], tasks: list[str], label: str, reading: dict[str, Any], *, of: _Texts | None = None
+) -> _Texts:
+    """A file for each task, joined; ``of`` is what was read for training."""
+    from tlclassic.finetune.joining import join_sets
+
+    sets = {}
+    for name, path in zip(tasks, paths, strict=True):
+        known = None if of is None else _Texts([], of.labels[name], of.multilabel[name], of.classes[name])
+        sets[name] = _read(path, [label], reading, of=known)
+    texts, labels = join_sets({name: (own.texts, own.labels) for name, own in sets.items()}, "TRAIN")
+    kinds = {name: own.multilabel for name, own in sets.items()}
+    return _Texts(texts, labels, kinds, {name: own.classes for name, own in sets.items()})
 
 
 def _read_soft(path: Path, reading: dict[str, Any]) -> _Texts:

@@ -38,6 +38,7 @@ def export_module(
     *,
     inputs: Sequence[str] = _INPUTS,
     output: str = "hidden",
+    more: Sequence[str] = (),
     opset: int = 17,
 ) -> Path:
     """Write a torch encoder as an ONNX graph with any number of texts and tokens.
@@ -55,6 +56,8 @@ def export_module(
         Names of the inputs, those of the graph as well.
     output : {"hidden", "logits", "pooled"}
         What is taken: ``last_hidden_state`` (n, t, dim), ``logits`` (n, classes) or ``sentence_embedding`` (n, dim).
+    more : sequence of str
+        Further outputs (n, width) of the graph: names in the dict that the module gives.
     opset : int
         Version of the ONNX operators, 11 to 20.
 
@@ -74,11 +77,13 @@ def export_module(
     torch = require("torch", purpose="Exporting an encoder")
     require("onnx", purpose="Exporting an encoder")
     check_destination(path)
-    wrapped = _wrapped(torch, module, inputs, _OUTPUTS[output])
+    wrapped = _wrapped(torch, module, inputs, (_OUTPUTS[output], *more))
     device = next((parameter.device for parameter in module.parameters()), torch.device("cpu"))
     example = tuple(torch.ones((2, 7), dtype=torch.int64, device=device) for _ in inputs)
     axes = {name: {0: "batch", 1: "tokens"} for name in inputs}
-    axes[_OUTPUTS[output]] = {0: "batch", 1: "tokens"} if output == "hidden" else {0: "batch"}
+    axes |= {name: {0: "batch"} for name in (_OUTPUTS[output], *more)}
+    if output == "hidden":
+        axes[_OUTPUTS[output]][1] = "tokens"
     # Beside the file: a run that is killed leaves nothing in other places.
     with tempfile.TemporaryDirectory(prefix=".", dir=Path(path).parent) as scratch, _ready(torch, module), _quiet():
         made = Path(scratch) / "model.onnx"
@@ -88,7 +93,7 @@ def export_module(
                 example,
                 str(made),
                 input_names=list(inputs),
-                output_names=[_OUTPUTS[output]],
+                output_names=[_OUTPUTS[output], *more],
                 dynamic_axes=axes,
                 opset_version=opset,
                 do_constant_folding=True,
@@ -153,8 +158,9 @@ def export_onnx(source: str | os.PathLike[str], out: str | os.PathLike[str], *, 
     return target
 
 
-def _wrapped(torch: Any, module: Any, names: Sequence[str], field: str) -> Any:
-    """The module with inputs by position and one tensor as output, as the tracer wants it."""
+def _wrapped(torch: Any, module: Any, names: Sequence[str], outputs: Sequence[str]) -> Any:
+    """The module with inputs by position and its first output, or all, as tensors, as the tracer wants it."""
+    field, *more = outputs
 
     class Traced(torch.nn.Module):  # type: ignore[misc]  # torch is imported when it is needed
         def __init__(self) -> None:
@@ -165,6 +171,8 @@ def _wrapped(torch: Any, module: Any, names: Sequence[str], field: str) -> Any:
             result = self.module(**dict(zip(names, tensors, strict=True)))
             if isinstance(result, torch.Tensor):
                 return result
+            if more:
+                return tuple(result[name] for name in outputs)
             return result[field] if field in result else result[0]
 
     return Traced()

@@ -85,10 +85,13 @@ def tensors(tokens: Tokens, pad: int, rows: NDArray[np.int64], model: EncoderWit
 
 
 def frozen_layers(model: EncoderWithHeads) -> int:
-    """How many of the lowest layers are frozen together with everything below them; -1 where embeddings are trained."""
+    """How many of the lowest layers are frozen together with everything below them; -1 where embeddings are trained.
+
+    Tasks that attend to token states need the uppermost layer's, which are more than the vectors that could be kept.
+    """
     count, name = len(model.layers), model.layers_name
     depths = [depth(own, name, count) for own, value in model.backbone.named_parameters() if value.requires_grad]
-    return min(depths, default=count + 1) - 1
+    return min(*depths, count + 1, count if model.task_pooling is not None else count + 1) - 1
 
 
 def inputs_of(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from tlclassic.finetune.batches import epoch_batches, sorted_batches
+from tlclassic.finetune.batches import epoch_batches, sampled_rows, sorted_batches
 from tlclassic.finetune.frozen import EVALUATION_TOKENS, Inputs, StateInputs, frozen_layers
 from tlclassic.finetune.hardware import uses_bfloat16
 from tlclassic.finetune.losses import loss_of, scores_of, smoothed
@@ -147,6 +147,8 @@ class Trainer:
                 layer.eval()
             if hasattr(self.model.backbone, "embeddings"):
                 self.model.backbone.embeddings.eval()
+        if self.options.train == "head":
+            self.model.backbone.eval()
 
     def _evaluation_points(self) -> set[int]:
         per_epoch = self.options.evaluations
@@ -155,7 +157,10 @@ class Trainer:
 
     def _rest_of_epoch(self) -> list[NDArray[np.int64]]:
         epoch, done = divmod(self.state.step, self.epoch_steps)
-        batches = epoch_batches(self.inputs.lengths, self.options.batch_size, self.options.seed, epoch)
+        labelled = [task.labelled for task in self.tasks]
+        rows = sampled_rows(labelled, self.options.temperature, self.options.seed, epoch)
+        places = epoch_batches(self.inputs.lengths[rows], self.options.batch_size, self.options.seed, epoch)
+        batches = [rows[own] for own in places]
         return batches[done : done + self.total - self.state.step]
 
     def _step(self, rows: NDArray[np.int64]) -> Tensor:

@@ -16,6 +16,7 @@ from transformers.utils import logging
 
 from tlclassic.errors import EncoderFormatError, InvalidParameterError
 from tlclassic.finetune.options import FineTuneOptions
+from tlclassic.finetune.task_attention import CrossTask, TaskPooling
 
 __all__ = ["EncoderWithHeads", "load_backbone", "parameter_groups", "pooled"]
 
@@ -103,6 +104,8 @@ class EncoderWithHeads(nn.Module):  # type: ignore[misc]
     backbone : PreTrainedModel
     heads : ModuleDict
         Their linear layers stand at ``heads[task].layers``, each with ``weight`` (out, in) and ``bias`` (out,).
+    task_pooling : TaskPooling or None
+    cross_task : CrossTask or None
     """
 
     def __init__(
@@ -115,6 +118,13 @@ class EncoderWithHeads(nn.Module):  # type: ignore[misc]
         # Names of tasks may hold dots, which names of torch modules may not.
         self.tasks = list(sizes)
         self.heads = nn.ModuleList(Head(width, classes, options) for classes in sizes.values())
+        self.task_pooling = TaskPooling(width, len(sizes)) if options.task_pooling == "attention" else None
+        self.cross_task = CrossTask(width) if options.cross_attention else None
+
+    def head_parameters(self) -> list[Tensor]:
+        """All that is not of the encoder."""
+        modules = [module for module in (self.heads, self.task_pooling, self.cross_task) if module is not None]
+        return [parameter for module in modules for parameter in module.parameters()]
 
     @property
     def layers(self) -> nn.ModuleList:
@@ -134,13 +144,17 @@ class EncoderWithHeads(nn.Module):  # type: ignore[misc]
         raise EncoderFormatError(f"No list of layers is known in a {type(self.backbone).__name__}")
 
     def vectors(self, ids: Tensor, mask: Tensor | None) -> Tensor:
-        """Pooled vectors (B, d) of token numbers (B, L); mask None where nothing is padded."""
+        """Pooled vectors (B, d), or one a task (B, T, d), of token numbers (B, L); mask None: nothing is padded."""
         states = self.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
-        return pooled(states, mask, self.pooling)
+        if self.task_pooling is None:
+            return pooled(states, mask, self.pooling)
+        found: Tensor = self.task_pooling(states.float(), mask)
+        return found if self.cross_task is None else self.cross_task(found)
 
     def logits(self, vectors: Tensor) -> dict[str, Tensor]:
-        """Of every task, (B, C), from pooled vectors (B, d)."""
-        return {task: head(vectors) for task, head in zip(self.tasks, self.heads, strict=True)}
+        """Of every task, (B, C), from what :meth:`vectors` gives."""
+        own = [vectors] * len(self.tasks) if self.task_pooling is None else vectors.unbind(dim=1)
+        return {task: head(its) for task, head, its in zip(self.tasks, self.heads, own, strict=True)}
 
     def forward(self, ids: Tensor, mask: Tensor | None = None) -> dict[str, Tensor]:
         return self.logits(self.vectors(ids, mask))
@@ -189,7 +203,7 @@ def parameter_groups(model: EncoderWithHeads, options: FineTuneOptions) -> list[
             place = count - depth(name, model.layers_name, count) + 1
             rate = options.learning_rate * options.decay ** (place - 1)
             _put(groups, parameter, place, rate, options.weight_decay)
-    for parameter in model.heads.parameters():
+    for parameter in model.head_parameters():
         _put(groups, parameter, 0, options.head_rate, options.weight_decay)
     return [groups[key] for key in sorted(groups)]
 

@@ -16,6 +16,7 @@ SCHEDULES = ("slanted", "linear", "cosine", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
 ACTIVATIONS = ("gelu", "relu", "tanh")
 METRICS = ("accuracy", "macro_f1", "loss")
+TASK_POOLINGS = ("shared", "attention")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,15 @@ class FineTuneOptions:
         Sizes of the fully connected layers between the pooled vector and the logits; empty for a linear head.
     activation : {"gelu", "relu", "tanh"}
         Between the layers of the head.
+    task_pooling : {"shared", "attention"}
+        One vector a text for the heads of all tasks, pooled as the folder says; or one for each task, which attends to
+        the token states with a query of its own.
+    cross_attention : bool
+        With ``task_pooling="attention"``: the tasks' vectors attend to each other before the heads.
+    temperature : float
+        From 1 on. With several tasks of n labelled texts each, an epoch draws them in proportion to ``n ** (1 /
+        temperature)``: 1 is every text once, more gives small tasks a larger share (Arivazhagan et al. 2019,
+        https://arxiv.org/abs/1907.05019).
     dropout : float
         On the inputs of every layer of the head.
     encoder_dropout : float, optional
@@ -85,6 +95,9 @@ class FineTuneOptions:
     train: str | tuple[str, ...] = "all"
     head: tuple[int, ...] = ()
     activation: str = "gelu"
+    task_pooling: str = "shared"
+    cross_attention: bool = False
+    temperature: float = 1.0
     dropout: float = 0.1
     encoder_dropout: float | None = None
     epochs: float = 4
@@ -118,6 +131,8 @@ class FineTuneOptions:
             ("precision", PRECISIONS),
             ("activation", ACTIVATIONS),
             ("metric", METRICS),
+            ("task_pooling", TASK_POOLINGS),
+            ("cross_attention", (True, False)),
             ("gradual_unfreezing", (True, False)),
         ):
             check_choice(name, getattr(self, name), choices)
@@ -132,6 +147,11 @@ class FineTuneOptions:
         for name in ("epochs", "learning_rate", "head_learning_rate", "max_norm", "decay"):
             _check_positive(name, getattr(self, name), optional=name in ("max_norm", "head_learning_rate"))
         check_number("weight_decay", self.weight_decay, low=0)
+        check_number("temperature", self.temperature, low=1)
+        if self.cross_attention and self.task_pooling != "attention":
+            raise InvalidParameterError(
+                "cross_attention=True needs a vector for each task. Set task_pooling='attention'."
+            )
 
     @property
     def head_rate(self) -> float:

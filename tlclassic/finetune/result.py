@@ -29,6 +29,7 @@ from tlclassic.finetune.frozen import tensors
 from tlclassic.finetune.layout import Layout
 from tlclassic.finetune.losses import scores_of
 from tlclassic.finetune.options import FineTuneOptions
+from tlclassic.finetune.task_graph import export_tasks, head_layers
 from tlclassic.finetune.tasks import Task, read_tasks
 from tlclassic.finetune.trainer import Trained
 from tlclassic.heads.encoder_heads import HEADS_FILE, Heads, HeadTask, read_heads, write_heads
@@ -116,10 +117,12 @@ def _write_encoder(layout: Layout, made: Path, trained: Trained, options: FineTu
     pooling, width = trained.model.pooling, trained.model.backbone.config.hidden_size
     modes = ("mean_tokens", "cls_token", "max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken")
     named = {f"pooling_mode_{mode}": mode.removesuffix("_tokens").removesuffix("_token") == pooling for mode in modes}
-    for part in ("onnx", "1_Pooling"):
-        (made / part).mkdir()
-    _write_json(made / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **named})
-    kinds = (("", "Transformer"), ("1_Pooling", "Pooling"))
+    (made / "onnx").mkdir()
+    kinds = [("", "Transformer")]
+    if trained.model.task_pooling is None:
+        (made / "1_Pooling").mkdir()
+        _write_json(made / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **named})
+        kinds.append(("1_Pooling", "Pooling"))
     _write_json(
         made / "modules.json",
         [{"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
@@ -130,7 +133,10 @@ def _write_encoder(layout: Layout, made: Path, trained: Trained, options: FineTu
     # Its prompts were not trained with, and a default one would be put before every text.
     (made / "config_sentence_transformers.json").unlink(missing_ok=True)
     backbone = trained.model.cpu().backbone
-    export_module(backbone, made / _GRAPH, inputs=inputs_of(backbone))
+    if trained.model.task_pooling is None:
+        export_module(backbone, made / _GRAPH, inputs=inputs_of(backbone))
+    else:
+        export_tasks(trained.model, made / _GRAPH)
     if weights:
         state = {name: value.detach().clone().contiguous() for name, value in backbone.state_dict().items()}
         save_file(state, made / "model.safetensors", metadata={"format": "pt"})
@@ -141,13 +147,11 @@ def _write_heads(made: Path, trained: Trained, options: FineTuneOptions, columns
         HeadTask(
             name=task.name,
             classes=task.classes,
-            layers=tuple(
-                (layer.weight.detach().cpu().numpy(), layer.bias.detach().cpu().numpy()) for layer in head.layers
-            ),
+            layers=head_layers(trained.model, place),
             multilabel=task.multilabel,
             activation=options.activation if len(head.layers) > 1 else None,
         )
-        for task, head in zip(trained.tasks, trained.model.heads, strict=True)
+        for place, (task, head) in enumerate(zip(trained.tasks, trained.model.heads, strict=True))
     ]
     write_heads(made / HEADS_FILE, tasks, {"task": dict(columns)})
 

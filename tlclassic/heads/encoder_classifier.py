@@ -178,6 +178,22 @@ class EncoderClassifier(LogitClassifier, BaseEstimator):  # type: ignore[misc]
         vectors = self.transform(X)
         return {task.name: TaskHead.of(task).predict(vectors) for task in heads}
 
+    def predict_proba_tasks(self, X: Any) -> dict[str, NDArray[np.float64]]:
+        """The probabilities of every task, (n, C) in the order of its classes, each text encoded once.
+
+        They are soft labels of several tasks, as a model of several tasks is distilled from.
+        """
+        heads = self._opened.heads
+        if heads is None:
+            return {DEFAULT_TASK: self.predict_proba(X)}
+        vectors = self.transform(X)
+        return {task.name: TaskHead.of(task).predict_proba(vectors) for task in heads}
+
+    def classes_of_tasks(self) -> dict[str, NDArray[Any]]:
+        """The classes of every task, in the order of its columns."""
+        heads = self._opened.heads
+        return {DEFAULT_TASK: self.classes_} if heads is None else {task.name: task.classes for task in heads}
+
     def as_steps(self) -> tuple[Any, TaskHead]:
         """What turns texts into rows, by ``transform``, and the classifier of those rows."""
         return _Features(self._opened.features), self._opened.head
