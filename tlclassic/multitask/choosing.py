@@ -28,7 +28,7 @@ def search_strength(
 ) -> tuple[float, HeldOut, dict[float, float]]:
     """The strength with the best mean metric over the folds, what it gives, and the scores of all that were tried.
 
-    From strong to weak regularisation, until one is worse than the one before it; ties go to the stronger.
+    From strong to weak regularisation, until one is worse than the best; ties go to the smaller loss.
     """
     scores: dict[float, float] = {}
     best: tuple[float, HeldOut] | None = None
@@ -36,12 +36,17 @@ def search_strength(
     for strength in sorted(strengths):
         found = folds.held_out(target, weights, strength, starts=None if found is None else found.heads)
         scores[strength] = found.score
-        if best is None or found.score > best[1].score:
+        if best is None or _rank(found) > _rank(best[1]):
             best = (strength, found)
-        elif found.score < best[1].score:
+        else:
             break
     assert best is not None  # there is at least one strength
     return best[0], best[1], scores
+
+
+def _rank(held: HeldOut) -> tuple[float, float]:
+    known = held.losses[~np.isnan(held.losses)]
+    return held.score, -float(known.mean()) if len(known) else 0.0
 
 
 @dataclass(frozen=True)

@@ -105,7 +105,7 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
     >>> texts = ["good film", "great book", "bad film", "dull book"] * 5
     >>> y = {"tone": ["+", "+", "-", None] * 5, "medium": ["film", "book"] * 10}
     >>> model = MultiTaskClassifier(sharing="none").fit(texts, y)
-    >>> {task: labels.tolist() for task, labels in model.predict(["great film", "a bad book"]).items()}
+    >>> {task: labels.tolist() for task, labels in model.predict(["great film", "bad book"]).items()}
     {'tone': ['+', '-'], 'medium': ['film', 'book']}
     """
 
