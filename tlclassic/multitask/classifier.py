@@ -19,11 +19,11 @@ from tlclassic.heads.solvers import row_weights
 from tlclassic.multitask.choosing import DENSE_STRENGTHS, SPARSE_STRENGTHS
 from tlclassic.multitask.features import fit_features, is_text, narrowed, taken
 from tlclassic.multitask.fitting import SHARING, Fitted, Options, fit_tasks
-from tlclassic.multitask.metrics import task_score
+from tlclassic.multitask.scoring import score_outputs
 from tlclassic.multitask.shapes import like_given, named_tasks
 from tlclassic.multitask.state import from_state, to_state
 from tlclassic.multitask.targets import Target, read_targets
-from tlclassic.runtime.tasks import Outputs, decide, task_proba
+from tlclassic.runtime.tasks import decide, task_proba
 
 __all__ = ["MultiTaskClassifier"]
 
@@ -300,13 +300,10 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         Accuracy; macro-F1 of several labels; quadratically weighted kappa of ordered classes; the coefficient of
         determination of numbers.
         """
-        logits = self.decision_function(X)
-        named, _ = named_tasks(y, len(logits))
-        tasks = {task.name: task for task in self.outputs_}
-        unknown = [name for name in named if name not in tasks]
-        if unknown:
-            raise InvalidParameterError(f"y names {unknown[0]!r}, which is no task of the model ({self.tasks_}).")
-        return {name: _measured(tasks[name], values, logits) for name, values in named.items()}
+        return self._scores_of(self.decision_function(X), y)
+
+    def _scores_of(self, logits: NDArray[np.float64], y: Any) -> dict[str, float]:
+        return score_outputs(self.outputs_, logits, named_tasks(y, len(logits))[0])
 
     # -- saving ------------------------------------------------------------------------------------------------------
 
@@ -345,30 +342,3 @@ def _task_weights(task_weights: Any, names: list[str]) -> list[float]:
             raise InvalidParameterError(f"task_weights names {name!r}, which is no task of y.")
         check_number(f"task_weights[{name!r}]", weight, low=1e-300)
     return [float(given.get(name, 1.0)) for name in names]
-
-
-def _measured(task: Outputs, values: Any, logits: NDArray[np.float64]) -> float:
-    classes = None
-    if task.kind not in ("regression", "multilabel"):
-        classes = {task.name: _with_unseen(task, values)}
-    elif task.kind == "multilabel":
-        classes = {task.name: task.classes}
-    if _is_empty(values):
-        return float("nan")
-    (target,) = read_targets({task.name: values}, len(logits), {task.name: task.kind}, classes)
-    return task_score(target, task, logits[:, task.columns])
-
-
-def _with_unseen(task: Outputs, values: Any) -> Any:
-    """The task's classes and, behind them, those that only ``values`` hold: they count as errors."""
-    known = task.classes.tolist()
-    if getattr(values, "ndim", 1) == 2 or task.kind == "binary":
-        return known
-    items = values.tolist() if hasattr(values, "tolist") else list(values)
-    unseen = {item for item in items if item is not None and item == item and item not in known}
-    return known + sorted(unseen, key=repr)
-
-
-def _is_empty(values: Any) -> bool:
-    items = values.tolist() if hasattr(values, "tolist") else list(values)
-    return all(item is None or (isinstance(item, float) and item != item) for item in items)

@@ -124,9 +124,12 @@ def _lists(values: Any) -> list[Any] | None:
     first = next((row for row in rows if not _is_missing(row)), None)
     if not isinstance(first, (list, tuple, set, frozenset)):
         return None
-    # Rows of numbers are a matrix; an indicator of labels 0 and 1 cannot be told from lists of such labels.
-    strings = any(isinstance(item, str) for row in rows if not _is_missing(row) for item in row)
-    return [None if _is_missing(row) else list(row) for row in rows] if strings else None
+    known = [row for row in rows if not _is_missing(row)]
+    # Rows of numbers, all of one length, are a matrix.
+    strings = any(isinstance(item, str) for row in known for item in row)
+    if not strings and len({len(row) for row in known}) == 1:
+        return None
+    return [None if _is_missing(row) else list(row) for row in rows]
 
 
 def _is_missing(value: Any) -> bool:
