@@ -23,7 +23,7 @@ FLOORS = {
     "encoders": 3, "features": 3, "runtime": 3,
     "joint": 4,
     "heads": 5, "evaluation": 5, "tagging": 5,
-    "pipelines": 6,
+    "multitask": 6, "pipelines": 6,
     "cascade": 7, "finetune": 7, "folding": 7,
     "opening": 8, "tuning": 8,
     "distillation": 9,
@@ -135,9 +135,9 @@ def test_public_names():
     assert tlclassic.__all__ == sorted(tlclassic.__all__)
     assert tlclassic.__all__ == [
         "Cascade", "CompiledClassifier", "ConvolutionClassifier", "EmbeddingVectorizer", "EncoderClassifier",
-        "JointEncoder", "NgramClassifier", "NgramVectorizer", "OnnxEncoder", "SoftLabelLogisticRegression",
-        "TokenTagger", "Tokenizer", "WordVectors", "__version__", "compile", "distill", "load", "load_vectors",
-        "save", "tune",
+        "JointEncoder", "MultiTaskClassifier", "NgramClassifier", "NgramVectorizer", "OnnxEncoder",
+        "SoftLabelLogisticRegression", "TokenTagger", "Tokenizer", "WordVectors", "__version__", "compile", "distill",
+        "load", "load_vectors", "save", "tune",
     ]  # fmt: skip
     for name in tlclassic.__all__:
         assert getattr(tlclassic, name) is not None

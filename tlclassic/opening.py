@@ -11,7 +11,7 @@ from tlclassic.storage import Artifact
 
 __all__ = ["load", "load_with_task"]
 
-_COMPILED, _TAGGER = "compiled", "tagger"
+_COMPILED, _TASKS, _TAGGER = "compiled", "compiled-tasks", "tagger"
 #: What a task's provenance may say: the columns, and what separates labels.
 _NAMES = ("text", "label", "separator")
 
@@ -37,7 +37,7 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
 
     Returns
     -------
-    estimator, CompiledClassifier, CompiledTagger, Cascade or EncoderClassifier
+    estimator, CompiledClassifier, CompiledTasks, CompiledTagger, Cascade or EncoderClassifier
 
     Raises
     ------
@@ -61,13 +61,14 @@ def load(path: str | os.PathLike[str], *, verify: bool = True, trusted: Sequence
 
         return open_encoder_folder(path)
     artifact = Artifact(path)
-    if artifact.kind == _COMPILED:
-        from tlclassic.runtime import CompiledClassifier
+    if artifact.kind in (_COMPILED, _TASKS):
+        from tlclassic import runtime
 
         _refuse_options(path, "a compiled classifier", trusted, vectors)
         if verify:
             artifact.verify()
-        return CompiledClassifier.from_artifact(artifact)
+        kind = runtime.CompiledClassifier if artifact.kind == _COMPILED else runtime.CompiledTasks
+        return kind.from_artifact(artifact)
     if artifact.kind == _TAGGER:
         from tlclassic.tagging import CompiledTagger
 
@@ -113,6 +114,8 @@ def load_with_task(path: str | os.PathLike[str], *, vectors: Any = None) -> tupl
         return model, folder_task(path)
     if type(model).__name__ == "CompiledClassifier":
         return model, _compiled_task(model)
+    if type(model).__name__ == "CompiledTasks":
+        return model, _compiled_tasks(model)
     from tlclassic.pipelines import read_metadata
 
     return model, read_metadata(path).get("task", {})
@@ -125,3 +128,14 @@ def _compiled_task(model: Any) -> dict[str, Any]:
     task = {name: said[name] for name in _NAMES if isinstance(said.get(name), str) and said[name]}
     labels = model.classes_.tolist() if model.multilabel else None
     return {**task, "multilabel": model.multilabel, "labels": labels}
+
+
+def _compiled_tasks(model: Any) -> dict[str, Any]:
+    """The same of a compiled model of several tasks: the columns of its tasks."""
+    said = model.metadata.get("provenance", {}).get("task")
+    said = said if isinstance(said, dict) else {}
+    task: dict[str, Any] = {name: said[name] for name in _NAMES if isinstance(said.get(name), str) and said[name]}
+    columns = said.get("columns")
+    if isinstance(columns, dict) and all(isinstance(columns.get(name), str) for name in model.tasks_):
+        task["columns"] = {name: columns[name] for name in model.tasks_}
+    return task

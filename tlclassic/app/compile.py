@@ -10,7 +10,8 @@ import typer
 
 from tlclassic.app.console import check_out, note, print_json
 from tlclassic.app.options import FormatOption, JsonOption, QuotedOption, StoresOption
-from tlclassic.errors import InputError
+from tlclassic.app.tasks import is_multi_task, read_labels
+from tlclassic.errors import InputError, InvalidParameterError
 
 
 class Weights(StrEnum):
@@ -51,6 +52,10 @@ def compile(
     label: Annotated[
         str | None, typer.Option(help="Column of the labels; as in training when left out.", show_default=False)
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(help="Of a model of several tasks: the one that --dev has labels of.", show_default=False),
+    ] = None,
     json: JsonOption = False,
     vectors: StoresOption = None,
     input_format: FormatOption = None,
@@ -66,9 +71,11 @@ def compile(
 
     check_out(out, model, dev)
     limit = None if max_size is None else parse_size(max_size, "--max-size")
-    fitted, task = load_with_task(model, vectors=vectors)
+    fitted, known = load_with_task(model, vectors=vectors)
+    if task is not None and not is_multi_task(fitted):
+        raise InvalidParameterError(f"task must be left out: {model} has one task alone.")
     reading = {"text": text, "label": label, "format": input_format and str(input_format), "quoted": quoted}
-    texts, labels = (None, None) if dev is None else _load_dev(dev, fitted, task, reading)
+    texts, labels = (None, None) if dev is None else _load_dev(dev, fitted, known, reading, task)
     compiled = fold(
         fitted,
         dtype=None if dtype is None else str(dtype),
@@ -76,8 +83,8 @@ def compile(
         prune=prune,
         texts=texts,
         labels=labels,
-        classes=task.get("labels"),
-        provenance=_provenance(model, task),
+        classes=known.get("labels"),
+        provenance=_provenance(model, known),
     )
     compiled.save(out)
     report = {**compiled.metadata["report"], "model": str(out), "bytes": out.stat().st_size}
@@ -88,7 +95,12 @@ def compile(
         print(f"saved {report['model']} ({report['bytes']:,} bytes)")
 
 
-def _load_dev(path: Path, fitted: Any, task: dict[str, Any], reading: dict[str, Any]) -> tuple[list[str], list[Any]]:
+def _load_dev(
+    path: Path, fitted: Any, task: dict[str, Any], reading: dict[str, Any], wanted: str | None
+) -> tuple[list[str], Any]:
+    if is_multi_task(fitted):
+        chosen = [] if wanted is None else [wanted]
+        return read_labels(fitted, task, str(path), chosen, reading.pop("label"), reading)
     from tlclassic.app.evaluate import _like_classes
     from tlclassic.data import load_dataset
     from tlclassic.pipelines.applying import class_names

@@ -10,7 +10,8 @@ import typer
 
 from tlclassic.app.console import note, print_json, say_shares
 from tlclassic.app.options import FormatOption, JsonOption, QuotedOption, StoresOption
-from tlclassic.errors import InputError
+from tlclassic.app.tasks import evaluate_tasks, is_multi_task, read_labels
+from tlclassic.errors import InputError, InvalidParameterError
 
 
 def evaluate(
@@ -28,6 +29,10 @@ def evaluate(
     ] = None,
     label: Annotated[
         str | None, typer.Option(help="Column of the labels; as in training when left out.", show_default=False)
+    ] = None,
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a model of several tasks: which to measure; all when left out.", show_default=False),
     ] = None,
     report: Annotated[
         Path | None,
@@ -47,21 +52,29 @@ def evaluate(
     from tlclassic.opening import load_with_task
     from tlclassic.pipelines.applying import class_names, has_probabilities, predict_texts
 
-    pipeline, task = load_with_task(model, vectors=vectors)
+    pipeline, known = load_with_task(model, vectors=vectors)
+    reading: dict[str, Any] = {"format": None if input_format is None else str(input_format), "quoted": quoted}
+    if is_multi_task(pipeline):
+        if report is not None:
+            raise InvalidParameterError("report must be left out for a model of several tasks; use --json.")
+        found = read_labels(pipeline, known, test, task or [], label, {"text": text, **reading})
+        evaluate_tasks(pipeline, *found, test, json=json)
+        return
+    if task:
+        raise InvalidParameterError(f"task must be left out: {model} has one task alone.")
     data = load_dataset(
         test,
-        text=text or task.get("text") or "text",
-        label=label or task.get("label") or "label",
-        multilabel=task.get("multilabel"),
-        separator=task.get("separator", ","),
-        format=None if input_format is None else str(input_format),
-        quoted=quoted,
+        text=text or known.get("text") or "text",
+        label=label or known.get("label") or "label",
+        multilabel=known.get("multilabel"),
+        separator=known.get("separator", ","),
+        **reading,
     )
     if not data.texts:
         raise InputError("there is no labelled row to measure", path=test, remedy="Check --label and the file")
     if data.n_unlabelled:
         note(f"{test}: {data.n_unlabelled} rows without a label are left out")
-    labels = task.get("labels")
+    labels = known.get("labels")
     classes = class_names(pipeline, labels)
     predictions = predict_texts(pipeline, data.texts, labels=labels, proba=has_probabilities(pipeline))
     say_shares(pipeline, predictions.report)

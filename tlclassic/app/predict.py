@@ -9,6 +9,7 @@ import typer
 
 from tlclassic.app.console import check_out, progress_bar, say_shares
 from tlclassic.app.options import FormatOption, OutputFormat, QuotedOption, StoresOption
+from tlclassic.app.tasks import TaskShape, answers, is_multi_task
 from tlclassic.data.batches import format_of_name
 from tlclassic.errors import InvalidParameterError
 
@@ -29,7 +30,9 @@ def predict(
         list[str] | None,
         typer.Option(help="A column of the input to copy to the output, such as an id.", show_default=False),
     ] = None,
-    column: Annotated[str, typer.Option(help="Name of the predicted column in the output.")] = "label",
+    column: Annotated[
+        str, typer.Option(help="Name of the predicted column in the output; of several tasks those of the tasks.")
+    ] = "label",
     proba: Annotated[bool, typer.Option("--proba", help="Add the probability of every class.")] = False,
     output_format: Annotated[
         OutputFormat | None,
@@ -57,8 +60,13 @@ def predict(
     labels = task.get("labels")
     text = text or task.get("text") or "text"
     kept = keep or []
-    names = class_names(pipeline, labels)
-    shape = _Shape(output_format, names, kept, column, proba, task.get("separator", ","))
+    separator = task.get("separator", ",")
+    several = is_multi_task(pipeline)
+    shape: Any
+    if several:
+        shape = TaskShape(pipeline, str(output_format), kept, proba, separator)
+    else:
+        shape = _Shape(output_format, class_names(pipeline, labels), kept, column, proba, separator)
     batches = read_batches(
         file,
         columns=[text],
@@ -75,8 +83,14 @@ def predict(
         for number, batch in enumerate(batches):
             if number == 0:
                 _check_kept(kept, batch.columns)
+            copied = {name: batch.columns[name] for name in kept}
+            if several:
+                writer.write({**copied, **shape.rows(*answers(pipeline, batch.columns[text], proba=proba))})
+                done += len(batch)
+                advance(done, None)
+                continue
             predictions = predict_texts(pipeline, batch.columns[text], labels=labels, proba=proba)
-            writer.write({**{name: batch.columns[name] for name in kept}, **shape.rows(predictions)})
+            writer.write({**copied, **shape.rows(predictions)})
             done += len(predictions.labels)
             advance(done, None)
             report = predictions.report if report is None else report + predictions.report

@@ -11,6 +11,7 @@ import typer
 
 from tlclassic.app.console import check_out, note, print_json, progress_bar
 from tlclassic.app.options import Format, FormatOption, JsonOption, QuotedOption, TrustOption
+from tlclassic.app.tasks import train_tasks
 from tlclassic.errors import InputError, InvalidParameterError
 from tlclassic.storage import is_artifact
 
@@ -57,6 +58,16 @@ class Calibration(StrEnum):
     temperature = "temperature"
 
 
+class Sharing(StrEnum):
+    """What tasks share."""
+
+    auto = "auto"
+    none = "none"
+    low_rank = "low-rank"
+    chain = "chain"
+    attention = "attention"
+
+
 class InModel(StrEnum):
     """Where the vectors of a saved model are."""
 
@@ -66,9 +77,11 @@ class InModel(StrEnum):
 
 def train(
     train_file: Annotated[
-        Path,
+        list[Path],
         typer.Argument(
-            metavar="TRAIN", help="Labelled texts: TSV, CSV, JSONL or Parquet, also .gz and .zst; - for stdin."
+            metavar="TRAIN...",
+            help="Labelled texts: TSV, CSV, JSONL or Parquet, also .gz and .zst; - for stdin. Several files, of a task "
+            "each, with --task.",
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the model goes; an existing file is replaced.")],
@@ -79,14 +92,36 @@ def train(
             "-f",
             help="vectors:PATH (pooled word vectors), encoder:FOLDER (a frozen transformer encoder), ngrams (hashed "
             "words and bigrams), ngrams-char, tfidf (words and bigrams) or tfidf-char; several are combined, n-grams "
-            "with one vectors:PATH. Default: vectors:base-en, which tlclassic brings along.",
+            "with one vectors:PATH. Default: vectors:base-en, which tlclassic brings along; with --task ngrams.",
             show_default=False,
         ),
     ] = None,
     text: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
     label: Annotated[str, typer.Option(help="Column of the labels.")] = "label",
+    task: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="One model for several tasks: with one file the column of each task's labels, which may be empty in "
+            "some rows; with several files the name of the task of each, its labels in --label.",
+            show_default=False,
+        ),
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="TASK=KIND: binary, multiclass, multilabel, ordinal or regression, where the labels do not tell.",
+            show_default=False,
+        ),
+    ] = None,
+    sharing: Annotated[
+        Sharing,
+        typer.Option(help="What tasks share; auto: what gains clearly in cross-validation, for each task."),
+    ] = Sharing.auto,
     dev: Annotated[
-        Path | None, typer.Option(help="Labelled texts to report on; never trained on.", show_default=False)
+        list[Path] | None,
+        typer.Option(
+            help="Labelled texts to report on; never trained on. With several files one for each.", show_default=False
+        ),
     ] = None,
     pooling: Annotated[
         list[Pooling] | None,
@@ -156,21 +191,17 @@ def train(
 
     Features, then a logistic regression whose strength is chosen by cross-validation on TRAIN.
 
-    Example: tlclassic train train.tsv --features vectors:glove.6B.100d.txt --out model.tlc
+    Examples: tlclassic train train.tsv --features vectors:glove.6B.100d.txt --out model.tlc;
+    tlclassic train tone.tsv irony.tsv --task tone --task irony --out model.tlc
     """
     from tlclassic.data import load_dataset
     from tlclassic.pipelines import save
     from tlclassic.pipelines.training import DEFAULT_FEATURES, FeatureOptions, train_classifier
 
-    features = features or list(DEFAULT_FEATURES)
-    check_out(out, train_file, dev, *(name.partition(":")[2] for name in features))
+    features = features or (["ngrams"] if task else list(DEFAULT_FEATURES))
+    check_out(out, *train_file, *(dev or ()), *(name.partition(":")[2] for name in features))
     if vectors == InModel.refer:
         _check_stores(features)
-    reading = _reading(text, label, multilabel, separator, input_format, quoted)
-    data = load_dataset(str(train_file), **reading)
-    _say_unlabelled(train_file, data)
-    is_multilabel = data.multilabel
-    held_out = None if dev is None else _load_dev(dev, {**reading, "multilabel": is_multilabel})
     options = FeatureOptions(
         features=features,
         pooling=[str(name) for name in pooling or [Pooling.mean]],
@@ -179,6 +210,22 @@ def train(
         encoder={"file": encoder_file, "cache": True if encoder_cache else None},
         bits=bits,
     )
+    reading = _reading(text, label, multilabel, separator, input_format, quoted)
+    if task:
+        _refuse_for_tasks(multilabel=multilabel, balanced=balanced, metric=metric, calibrate=calibrate)
+        train_tasks(
+            train_file, out, tasks=task, kinds=kind or [], sharing=str(sharing), dev=dev or [], options=options,
+            reading={name: reading[name] for name in ("text", "separator", "format", "quoted")},
+            label=label, vectors=str(vectors), seed=seed, json=json,
+        )  # fmt: skip
+        return
+    if len(train_file) > 1 or len(dev or ()) > 1 or kind or sharing != Sharing.auto:
+        raise InvalidParameterError("several files, --kind and --sharing are for several tasks; name them with --task.")
+    source, held_out_file = train_file[0], dev[0] if dev else None
+    data = load_dataset(str(source), **reading)
+    _say_unlabelled(source, data)
+    is_multilabel = data.multilabel
+    held_out = None if held_out_file is None else _load_dev(held_out_file, {**reading, "multilabel": is_multilabel})
     with progress_bar("cross-validating") as advance:
         tried: list[float] = []
 
@@ -197,19 +244,28 @@ def train(
             random_state=seed,
             on_step=on_step,
         )
-    report = _report(result, data, train_file)
+    report = _report(result, data, source)
     if held_out is not None:
         report["dev"] = _evaluate(result, held_out)
-    task = {"text": text, "label": label, "multilabel": is_multilabel, "separator": separator, "labels": result.labels}
+    facts = {"text": text, "label": label, "multilabel": is_multilabel, "separator": separator, "labels": result.labels}
     save(
         result.pipeline,
         out,
         vectors=str(vectors),
-        metadata={"task": task, "training": report, "options": _shown(options)},
+        metadata={"task": facts, "training": report, "options": _shown(options)},
     )
     report["model"] = str(out)
     report["bytes"] = out.stat().st_size
     print_json(report) if json else _print(report)
+
+
+def _refuse_for_tasks(**given: Any) -> None:
+    """What one model for several tasks chooses by itself."""
+    for name, value in given.items():
+        if value not in (None, False, Calibration.none):
+            raise InvalidParameterError(
+                f"{name} must be left out with --task: kinds are told by --kind, metrics and calibration by the kinds."
+            )
 
 
 def _check_stores(features: list[str]) -> None:

@@ -39,6 +39,7 @@ class Ranking:
         item = np.dtype(dtype).itemsize
         if isinstance(self.table, NgramTable):
             buckets = 1 << int(self.table.options["bits"])
+            n_outputs = int(self.table.weights.shape[1])
             sparse = n_rows * n_outputs * item + buckets // 8 + 4 * (buckets // RANK_BLOCK)
             idf = 4 * n_rows if self.table.idf is not None else 0
             return min(buckets * n_outputs * item, sparse) + idf

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import sklearn
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
 
 from tlclassic._validate import check_choice, check_number, check_texts
 from tlclassic._version import __version__
@@ -21,12 +22,14 @@ from tlclassic.folding.encode import encode_tables
 from tlclassic.folding.heads import fold_classifier
 from tlclassic.folding.linear import Linear
 from tlclassic.folding.measure import Dev, check_parity
+from tlclassic.folding.multitask import Tasks, TasksDev, is_multi_task
 from tlclassic.folding.probes import probe_texts
 from tlclassic.folding.quantize import DTYPES
 from tlclassic.folding.sizes import parse_size
 from tlclassic.folding.sources import fold_features
 from tlclassic.folding.tables import ConvolutionTable, NgramTable, Table
 from tlclassic.runtime import CompiledClassifier
+from tlclassic.runtime.multitask import CompiledTasks
 
 __all__ = ["compile"]
 
@@ -75,7 +78,7 @@ def compile(
     labels: Sequence[Any] | None = None,
     classes: Sequence[Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
-) -> CompiledClassifier:
+) -> CompiledClassifier | CompiledTasks:
     """Fold a fitted linear text classifier into a table of words or n-grams times classes.
 
     A linear head on a mean of word vectors is a sum over words of ``W v(w)``: the head, and all steps between that are
@@ -85,7 +88,7 @@ def compile(
 
     Parameters
     ----------
-    fitted : NgramClassifier, ConvolutionClassifier or sklearn.pipeline.Pipeline
+    fitted : NgramClassifier, ConvolutionClassifier, MultiTaskClassifier or sklearn.pipeline.Pipeline
         From texts to classes; fitted. docs/compile.md lists the steps that fold.
     dtype : {"float32", "float16", "int8"}, optional
         Of the weights; int8 with one scale a class, or a filter of a convolution, whose table stays float32 for
@@ -99,7 +102,7 @@ def compile(
         To check and to report on, such as a development set; never trained on.
     labels : sequence of length n, optional
         Their labels, for accuracy and macro-F1 in the report. For multi-label a list of classes each, or an indicator
-        matrix.
+        matrix; for several tasks what :meth:`tlclassic.MultiTaskClassifier.fit` takes.
     classes : sequence, optional
         Names of the outputs, where the classifier has only numbers (multi-label pipelines fitted on an indicator
         matrix).
@@ -108,7 +111,7 @@ def compile(
 
     Returns
     -------
-    CompiledClassifier
+    CompiledClassifier, or CompiledTasks for a MultiTaskClassifier
         ``metadata["report"]`` has a list ``steps``: of the source and each step its ``bytes``, ``rows``,
         ``max_logit_error``, ``agreement``, ``accuracy`` and ``macro_f1``, as far as they are known; and ``notes`` where
         n-grams are scored at a lower speed, or a type of weights was not used.
@@ -136,6 +139,8 @@ def compile(
     limit = None if max_size is None else parse_size(max_size)
     texts = None if texts is None else check_texts(texts)
     _check(fitted, dtype, prune, texts, labels)
+    if is_multi_task(fitted):
+        return _compile_tasks(fitted, dtype, limit, prune, texts, labels, classes, _provenance(provenance))
     linear = fold_classifier(fitted)
     linear = linear if classes is None else _renamed(linear, classes)
     tables, bias = fold_features(linear)
@@ -148,16 +153,48 @@ def compile(
     return work.finish(dtype, limit)
 
 
+def _compile_tasks(
+    fitted: Any,
+    dtype: str | None,
+    limit: int | None,
+    prune: float,
+    texts: Sequence[str] | None,
+    labels: Any,
+    classes: Any,
+    provenance: dict[str, Any],
+) -> CompiledTasks:
+    """The same for all tasks at once: their outputs side by side, then what lies between them."""
+    if classes is not None:
+        raise InvalidParameterError("classes must be None for a MultiTaskClassifier: its tasks know their classes.")
+    check_is_fitted(fitted)
+    tasks = Tasks.of(fitted)
+    linear = tasks.linear()
+    tables, bias = fold_features(linear)
+    folded = _Folded(linear, bias, tasks.split(tables))
+    dev = TasksDev.of(tasks, linear, texts, labels) if texts else None
+    work = _Work(fitted, folded, dev, {"provenance": provenance})
+    work.start()
+    tasks.check(folded.build("float32"), work.checked)
+    if prune:
+        work.prune(1.0 - prune)
+    return tasks.wrap(work.finish(dtype, None if limit is None else limit - tasks.n_bytes))
+
+
 def _check(
     fitted: Any, dtype: str | None, prune: float, texts: Sequence[str] | None, labels: Sequence[Any] | None
 ) -> None:
-    if isinstance(fitted, CompiledClassifier):
-        raise InvalidParameterError("fitted is compiled already; got a CompiledClassifier. Compile its source again.")
+    if isinstance(fitted, (CompiledClassifier, CompiledTasks)):
+        kind = type(fitted).__name__
+        raise InvalidParameterError(f"fitted is compiled already; got a {kind}. Compile its source again.")
     if dtype is not None:
         check_choice("dtype", dtype, DTYPES)
     check_number("prune", prune, low=0.0)
     if prune >= 1:
         raise InvalidParameterError(f"prune must be below 1; got {prune!r}.")
+    if labels is not None and is_multi_task(fitted):
+        if texts is None:
+            raise InvalidParameterError("labels must come with the texts that they are of; got labels alone.")
+        return
     if labels is not None and (texts is None or len(texts) != len(labels)):
         n_texts = 0 if texts is None else len(texts)
         raise InvalidParameterError(f"labels must be as many as texts; got {len(labels)} labels and {n_texts} texts.")
@@ -186,9 +223,10 @@ def _provenance(given: Mapping[str, Any] | None) -> dict[str, Any]:
 class _Work:
     """One compilation: the tables as they are now, and the report so far."""
 
-    def __init__(self, model: Any, folded: _Folded, dev: Dev | None, metadata: dict[str, Any]) -> None:
+    def __init__(self, model: Any, folded: _Folded, dev: Dev | TasksDev | None, metadata: dict[str, Any]) -> None:
         self.model, self.folded, self.dev, self.metadata = model, folded, dev, metadata
         self.steps: list[dict[str, Any]] = []
+        self.checked: list[str] = []
 
     def start(self) -> None:
         """Fold and check."""
@@ -198,6 +236,7 @@ class _Work:
         texts = probe_texts(self.folded.tables)
         if self.dev is not None:
             texts += self.dev.texts[:_N_CHECKED]
+        self.checked = texts
         error = check_parity(self.model, self.folded.linear, compiled, texts, self.folded.largest)
         self.note("folded", "float32", compiled)
         self.steps[-1].setdefault("max_logit_error", error)

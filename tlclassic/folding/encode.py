@@ -95,6 +95,8 @@ def _ngrams(table: NgramTable, dtype: str) -> tuple[dict[str, Any], Arrays]:
     sparse = values.nbytes + size // 8 + 4 * (size // RANK_BLOCK)
     layout = "bitmap" if sparse < size * values.shape[1] * values.itemsize else "dense"
     family = {"type": "ngrams", **table.options, "layout": layout, "dtype": dtype, "rows": len(buckets)}
+    if table.columns is not None:
+        family["columns"] = list(table.columns)
     arrays: Arrays = {}
     if layout == "dense":
         full = np.full((size, values.shape[1]), 128 if dtype == "int8" else 0, dtype=values.dtype)

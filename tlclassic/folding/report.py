@@ -15,6 +15,7 @@ _COLUMNS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("agreement", "agreement", "{:.4f}".format),
     ("accuracy", "accuracy", "{:.4f}".format),
     ("macro_f1", "macro-F1", "{:.4f}".format),
+    ("score", "score", "{:.4f}".format),
 )
 
 

@@ -31,12 +31,15 @@ class NgramTable:
         The inverse document frequency multiplied in.
     idf : float32 array of shape (2**bits,), optional
         Where the length of a text depends on it.
+    columns : (int, int), optional
+        The first output that ``weights`` has a column for, and the one behind the last; None: all.
     """
 
     options: dict[str, Any]
     buckets: NDArray[np.int64]
     weights: NDArray[np.float64]
     idf: NDArray[np.float32] | None = None
+    columns: tuple[int, int] | None = None
 
     @property
     def needs_counts(self) -> bool:

@@ -75,6 +75,8 @@ cdef extern from "score.h" nogil:
         int type
     ctypedef struct tlc_family:
         tlc_table table
+        const tlc_family *next
+        int64_t first
         const uint64_t *bitmap
         const uint32_t *ranks
         const float *idf
@@ -348,12 +350,17 @@ cdef class Scorer:
         free(self.scans)
         free(self.bias)
 
-    cdef _place(self, key, family, const tlc_family *table, list keys):
-        """Into a reading with the same options whose place for this unit is free, or into one of its own."""
+    cdef _place(self, key, family, tlc_family *table, list keys):
+        """Into a reading with the same options that has this unit with the same lengths or not at all, or its own."""
         cdef int i
         cdef bint chars = family["unit"]
+        cdef tlc_options *options
+        cdef const tlc_family *beside
         for i in range(len(keys)):
-            if keys[i] == key and (self.scans[i].chars if chars else self.scans[i].words) == NULL:
+            options = &self.scans[i].options
+            beside = self.scans[i].chars if chars else self.scans[i].words
+            lo, hi = (options.char_lo, options.char_hi) if chars else (options.word_lo, options.word_hi)
+            if keys[i] == key and (beside == NULL or (lo, hi) == (family["lo"], family["hi"])):
                 break
         else:
             i = self.n_scans
@@ -362,10 +369,10 @@ cdef class Scorer:
             self.scans[i].options.bits, self.scans[i].options.fold = family["bits"], family["fold"]
             self.scans[i].options.keep_punctuation = family["keep_punctuation"]
         if chars:
-            self.scans[i].chars = table
+            table.next, self.scans[i].chars = self.scans[i].chars, table
             self.scans[i].options.char_lo, self.scans[i].options.char_hi = family["lo"], family["hi"]
         else:
-            self.scans[i].words = table
+            table.next, self.scans[i].words = self.scans[i].words, table
             self.scans[i].options.word_lo, self.scans[i].options.word_hi = family["lo"], family["hi"]
 
     def logits(self, Texts texts not None, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out):
@@ -424,7 +431,10 @@ cdef _fill_table(tlc_table *table, array, scales, int64_t k):
 
 
 cdef _fill_family(tlc_family *f, family, int64_t k):
-    _fill_table(&f.table, family["table"], family["scales"], k)
+    f.first, stop = family.get("columns") or (0, k)
+    if not 0 <= f.first < stop <= k:
+        raise ValueError("the columns of a family must be some of the outputs")
+    _fill_table(&f.table, family["table"], family["scales"], stop - f.first)
     f.bitmap = <const uint64_t *>_address(family["bitmap"])
     f.ranks = <const uint32_t *>_address(family["ranks"])
     f.idf = <const float *>_address(family["idf"])

@@ -3,7 +3,9 @@
 A family is a dict: ``unit`` (0 words, 1 characters), ``lo``, ``hi``, ``bits``, ``fold``, ``keep_punctuation``;
 ``counts`` (0 count, 1 binary, 2 sub-linear), ``norm`` (0 none, 1 length, 2 square root, 3 Euclidean); ``table``
 (float32, float16 or uint8 codes, flat), ``scales`` (float32, of codes); ``bitmap`` (uint64; None: every bucket has a
-row) and ``ranks`` (uint32, from :func:`rank_words`); ``idf`` (float32, a row, or None) and ``idf_default``.
+row) and ``ranks`` (uint32, from :func:`rank_words`); ``idf`` (float32, a row, or None) and ``idf_default``;
+``columns``, the first output that the table has a column for and the one behind the last (None: all). Families of the
+same n-grams for different outputs cost one reading of the text.
 
 For each family with n n-grams in the text, ``logits += scale * sum(tf * weights of the row) / divisor``. The divisor
 is 1, n, the square root of n or that of the sum of squares of ``tf * idf``; 1 where that is 0. A code weighs
@@ -102,8 +104,9 @@ class Scorer:
             found = Ngrams(words=words, chars=chars, **options).buckets(items)
             buckets: Any = found[2 * family["unit"]]
             ends = found[2 * family["unit"] + 1].tolist()
+            first, stop = family.get("columns") or (0, out.shape[1])
             for row in range(len(items)):
-                out[row] += _weigh(family, buckets[ends[row] : ends[row + 1]], out.shape[1])
+                out[row, first:stop] += _weigh(family, buckets[ends[row] : ends[row + 1]], stop - first)
 
     def labels(self, texts: Texts, start: int, stop: int, out: NDArray[np.int32]) -> None:
         """The best output of texts ``start`` to ``stop``, the bias included, into ``out``."""

@@ -20,8 +20,10 @@ enum { TLC_COUNT, TLC_BINARY, TLC_SUBLINEAR };
 enum { TLC_NONE, TLC_LENGTH, TLC_SQRT, TLC_L2 };
 enum { TLC_GROUP = 256, TLC_GROUP_CHARS = 8192 };
 
-typedef struct {
+typedef struct tlc_family {
     tlc_table table;
+    const struct tlc_family *next; /* of the same n-grams, for other columns; or NULL */
+    int64_t first;                 /* of all columns, the one that the table's first is added to */
     const uint64_t *bitmap; /* NULL: the bucket is the row */
     const uint32_t *ranks;  /* rows before each word of the bitmap */
     const float *idf;       /* a row; NULL: 1 */
@@ -216,12 +218,12 @@ static double tlc_squares(const tlc_family *f, const tlc_scorer *s, size_t t) {
 /* Texts whose weights depend on how often each n-gram occurs: the rows of all that differ, and once more, with what is
  * above 1, of those that repeat. */
 static int tlc_add_counted(
-    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, tlc_scorer *s, double *logits
+    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, tlc_scorer *s, double *logits, size_t stride
 ) {
     const size_t k = (size_t)f->table.k;
     if (tlc_count_buckets(s, buckets, ends, n)) return -1;
     if (tlc_rows_of(f, s->distinct, s->distinct_ends, n, s)) return -1;
-    for (size_t t = 0; t < n; t++, logits += k) {
+    for (size_t t = 0; t < n; t++, logits += stride) {
         tlc_sum_any(&f->table, s->rows + s->row_ends[t], s->row_ends[t + 1] - s->row_ends[t], s);
         for (uint32_t j = s->again_ends[t]; j < s->again_ends[t + 1]; j++) {
             const size_t i = s->again[j];
@@ -241,12 +243,12 @@ static int tlc_add_counted(
 
 /* `type` and, where it is not 0, `few`, the number of columns, are constants. */
 TLC_INLINE void tlc_add_sums(
-    const tlc_family *f, int type, size_t few, const int64_t *ends, size_t n, tlc_scorer *s, double *logits
+    const tlc_family *f, int type, size_t few, const int64_t *ends, size_t n, tlc_scorer *s, double *logits, size_t stride
 ) {
     const size_t k = few ? few : (size_t)f->table.k;
     double sums[16];
     double *const to_sums = few ? sums : s->sums;
-    for (size_t i = 0; i < n; i++, logits += k) {
+    for (size_t i = 0; i < n; i++, logits += stride) {
         const size_t begin = s->row_ends[i], end = s->row_ends[i + 1];
         if (begin == end) continue;
         tlc_sum_rows(&f->table, type, k, s->rows + begin, end - begin, to_sums);
@@ -257,30 +259,31 @@ TLC_INLINE void tlc_add_sums(
 
 /* For few columns a function for each number of them. */
 TLC_INLINE void tlc_add_type(
-    const tlc_family *f, int type, const int64_t *ends, size_t n, tlc_scorer *s, double *logits
+    const tlc_family *f, int type, const int64_t *ends, size_t n, tlc_scorer *s, double *logits, size_t stride
 ) {
     switch (f->table.k) {
-    case 1: tlc_add_sums(f, type, 1, ends, n, s, logits); break;
-    case 2: tlc_add_sums(f, type, 2, ends, n, s, logits); break;
-    case 3: tlc_add_sums(f, type, 3, ends, n, s, logits); break;
-    case 4: tlc_add_sums(f, type, 4, ends, n, s, logits); break;
-    case 5: tlc_add_sums(f, type, 5, ends, n, s, logits); break;
-    case 6: tlc_add_sums(f, type, 6, ends, n, s, logits); break;
-    case 7: tlc_add_sums(f, type, 7, ends, n, s, logits); break;
-    case 8: tlc_add_sums(f, type, 8, ends, n, s, logits); break;
-    default: tlc_add_sums(f, type, 0, ends, n, s, logits);
+    case 1: tlc_add_sums(f, type, 1, ends, n, s, logits, stride); break;
+    case 2: tlc_add_sums(f, type, 2, ends, n, s, logits, stride); break;
+    case 3: tlc_add_sums(f, type, 3, ends, n, s, logits, stride); break;
+    case 4: tlc_add_sums(f, type, 4, ends, n, s, logits, stride); break;
+    case 5: tlc_add_sums(f, type, 5, ends, n, s, logits, stride); break;
+    case 6: tlc_add_sums(f, type, 6, ends, n, s, logits, stride); break;
+    case 7: tlc_add_sums(f, type, 7, ends, n, s, logits, stride); break;
+    case 8: tlc_add_sums(f, type, 8, ends, n, s, logits, stride); break;
+    default: tlc_add_sums(f, type, 0, ends, n, s, logits, stride);
     }
 }
 
-/* Texts of a group: text i has buckets[ends[i]] to buckets[ends[i + 1]]. Adds to logits, k a text. */
+/* Texts of a group: text i has buckets[ends[i]] to buckets[ends[i + 1]]. Adds to logits, `stride` a text. */
 static int tlc_add_group(
-    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, tlc_scorer *s, double *logits
+    const tlc_family *f, const uint32_t *buckets, const int64_t *ends, size_t n, tlc_scorer *s, double *logits, size_t stride
 ) {
-    if (f->counts != TLC_COUNT || f->norm == TLC_L2) return tlc_add_counted(f, buckets, ends, n, s, logits);
+    logits += f->first;
+    if (f->counts != TLC_COUNT || f->norm == TLC_L2) return tlc_add_counted(f, buckets, ends, n, s, logits, stride);
     if (tlc_rows_of(f, buckets, ends, n, s)) return -1;
-    if (f->table.type == TLC_CODES) tlc_add_type(f, TLC_CODES, ends, n, s, logits);
-    else if (f->table.type == TLC_FLOAT32) tlc_add_type(f, TLC_FLOAT32, ends, n, s, logits);
-    else tlc_add_type(f, TLC_FLOAT16, ends, n, s, logits);
+    if (f->table.type == TLC_CODES) tlc_add_type(f, TLC_CODES, ends, n, s, logits, stride);
+    else if (f->table.type == TLC_FLOAT32) tlc_add_type(f, TLC_FLOAT32, ends, n, s, logits, stride);
+    else tlc_add_type(f, TLC_FLOAT16, ends, n, s, logits, stride);
     return 0;
 }
 
@@ -295,7 +298,7 @@ TLC_INLINE int32_t tlc_best(const double *logits, size_t k) {
 
 /* --- one call ------------------------------------------------------------------------------------------------------ */
 
-/* One reading of a text: up to one table for its words and one for its characters. */
+/* One reading of a text: the tables for its words and those for its characters, each of other columns. */
 typedef struct {
     tlc_options options;
     const tlc_family *words, *chars;
@@ -320,11 +323,13 @@ static void tlc_work_free(tlc_work *w) {
     free(w->logits);
 }
 
-static int tlc_add_scan(const tlc_scan *scan, const tlc_text *texts, size_t n, double *out, tlc_work *w) {
+static int tlc_add_scan(const tlc_scan *scan, const tlc_text *texts, size_t n, double *out, size_t stride, tlc_work *w) {
     w->ngrams.n_word = w->ngrams.n_chars = 0;
     if (tlc_ngrams(&scan->options, texts, n, &w->ngrams, w->word_ends + 1, w->char_ends + 1)) return -1;
-    if (scan->words && tlc_add_group(scan->words, w->ngrams.word, w->word_ends, n, &w->scorer, out)) return -1;
-    if (scan->chars && tlc_add_group(scan->chars, w->ngrams.chars, w->char_ends, n, &w->scorer, out)) return -1;
+    for (const tlc_family *f = scan->words; f; f = f->next)
+        if (tlc_add_group(f, w->ngrams.word, w->word_ends, n, &w->scorer, out, stride)) return -1;
+    for (const tlc_family *f = scan->chars; f; f = f->next)
+        if (tlc_add_group(f, w->ngrams.chars, w->char_ends, n, &w->scorer, out, stride)) return -1;
     return 0;
 }
 
@@ -342,7 +347,7 @@ static int tlc_score(
         if (logits == NULL)
             for (size_t i = 0; i < end - begin; i++) memcpy(out + i * (size_t)k, bias, (size_t)k * sizeof *out);
         for (int i = 0; i < n_scans; i++)
-            if (tlc_add_scan(&scans[i], texts + begin, end - begin, out, w)) return -1;
+            if (tlc_add_scan(&scans[i], texts + begin, end - begin, out, (size_t)k, w)) return -1;
         if (labels != NULL)
             for (size_t i = 0; i < end - begin; i++) labels[begin + i] = tlc_best(out + i * (size_t)k, (size_t)k);
     }

@@ -63,6 +63,8 @@ OWN_ESTIMATORS = {
 _ONNX_ENCODER = {"OnnxEncoder": "tlclassic.encoders"}
 #: The one that is made of others.
 _JOINT_ENCODER = {"JointEncoder": "tlclassic.joint"}
+#: The one that holds features of any kind.
+_MULTI_TASK = {"MultiTaskClassifier": "tlclassic.multitask"}
 #: Those of our own that may hold word vectors.
 _WITH_VECTORS = ("EmbeddingVectorizer", "NgramClassifier")
 #: Attributes that `fit` and `partial_fit` make anew and prediction does not read.
@@ -130,6 +132,8 @@ class Encoder:
             return self._onnx_encoder(estimator)
         if class_of(estimator, _JOINT_ENCODER):
             return self._joint_encoder(estimator, place)
+        if class_of(estimator, _MULTI_TASK):
+            return self._multi_task(estimator, place)
         name = class_of(estimator, PLAIN_ESTIMATORS)
         # An object that splits into folds is left to the fall-back.
         if name and isinstance(getattr(estimator, "cv", None), (int, str, type(None))):
@@ -153,6 +157,18 @@ class Encoder:
             "params": self.value(params, place),
             "fitted": self.value(fitted, f"{place}/fitted"),
             "output": getattr(estimator, "_sklearn_output_config", None),
+        }
+
+    def _multi_task(self, estimator: Any, place: str) -> dict[str, Any]:
+        """The fitted features also stand for those that they were cloned from."""
+        params = {key: value for key, value in estimator.get_params(deep=False).items() if key != "features"}
+        features = estimator.features_
+        return {
+            _TAG: "multi-task",
+            "features": None if features is None else self.estimator(features, f"{place}.features"),
+            "given": estimator.features is not None,
+            "params": self.value(params, place),
+            "fitted": self.value(estimator.to_state(), f"{place}/fitted"),
         }
 
     def _step(self, part: Any, place: str) -> Any:
@@ -271,6 +287,8 @@ class Decoder:
             return estimator.set_output(**node["output"]) if node["output"] else estimator
         if kind == "joint-encoder":
             return self._joint_encoder(node)
+        if kind == "multi-task":
+            return self._multi_task(node)
         if kind == "sklearn":
             return self._plain(node)
         if kind == "skops":
@@ -282,6 +300,12 @@ class Decoder:
         encoders = [self.estimator(each) for each in node["encoders"]]
         estimator = cls.from_state(encoders, self.value(node["params"]), self.value(node["fitted"]))
         return estimator.set_output(**node["output"]) if node["output"] else estimator
+
+    def _multi_task(self, node: dict[str, Any]) -> Any:
+        cls = importlib.import_module(_MULTI_TASK["MultiTaskClassifier"]).MultiTaskClassifier
+        features = None if node["features"] is None else self.estimator(node["features"])
+        params = {**self.value(node["params"]), "features": features if node["given"] else None}
+        return cls.from_state(params, features, self.value(node["fitted"]))
 
     def _step(self, part: Any) -> Any:
         return part if part is None or isinstance(part, str) else self.estimator(part)

@@ -16,11 +16,11 @@ from sklearn.preprocessing import MultiLabelBinarizer, StandardScaler
 
 from tlclassic._validate import check_choice, check_texts
 from tlclassic.errors import InvalidParameterError
-from tlclassic.features import EmbeddingVectorizer
+from tlclassic.features import EmbeddingVectorizer, NgramVectorizer
 from tlclassic.features.poolings import resolve_poolings
 from tlclassic.heads import LogisticSearch, NgramClassifier, check_enough, search_logistic
 
-__all__ = ["FeatureOptions", "TrainingResult", "build_features", "train_classifier"]
+__all__ = ["FeatureOptions", "TrainingResult", "build_features", "build_shared_features", "train_classifier"]
 
 #: Features that are hashed n-grams.
 NGRAMS = ("ngrams", "ngrams-char")
@@ -99,6 +99,30 @@ def build_features(options: FeatureOptions) -> Any:
     # regularisation fits both.
     weights = {name: _width(part) ** -0.5 for name, part in parts.items() if isinstance(part, Pipeline)}
     return FeatureUnion(list(parts.items()), transformer_weights=weights)
+
+
+def build_shared_features(options: FeatureOptions) -> Any:
+    """The unfitted features of a model of several tasks: as :func:`build_features`, n-grams among them.
+
+    Raises
+    ------
+    InvalidParameterError
+        For a feature of unknown kind, or none at all.
+    """
+    others = [name for name in options.features if name not in NGRAMS]
+    if len(others) == len(options.features):
+        return build_features(options)
+    ngrams = NgramVectorizer(
+        word_ngrams=(1, 2) if "ngrams" in options.features else None,
+        char_ngrams=(3, 5) if "ngrams-char" in options.features else None,
+        bits=options.bits,
+        idf=True,
+    )
+    if not others:
+        return ngrams
+    parts = {f"features{number}": _feature(name, options) for number, name in enumerate(others)}
+    weights = {name: _width(part) ** -0.5 for name, part in parts.items() if isinstance(part, Pipeline)}
+    return FeatureUnion([("ngrams", ngrams), *parts.items()], transformer_weights=weights)
 
 
 def _width(part: Pipeline) -> int:

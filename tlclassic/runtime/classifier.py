@@ -294,6 +294,7 @@ def _family(metadata: dict[str, Any], arrays: dict[str, NDArray[Any]], prefix: s
         "fold": metadata["case"] == "fold",
         "keep_punctuation": metadata["punctuation"] == "keep",
         **{name: CHOICES[name].index(metadata[name]) for name in _NUMBERED},
+        "columns": metadata.get("columns"),
         "table": arrays[prefix + "table"],
         "scales": arrays[prefix + "scales"] if metadata["dtype"] == "int8" else None,
         "bitmap": bitmap,

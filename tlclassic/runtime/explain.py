@@ -115,6 +115,11 @@ def _number(model: CompiledClassifier, label: Any, logits: Any) -> int:
 
 
 def _of_ngrams(text: str, family: dict[str, Any], output: int, k: int, sign: float) -> list[Contribution]:
+    if family["columns"] is not None:
+        first, stop = family["columns"]
+        if not first <= output < stop:
+            return []
+        output, k = output - first, stop - first
     lengths = (family["lo"], family["hi"])
     words, chars = ((0, 0), lengths) if family["unit"] else (lengths, (0, 0))
     options = {name: family[name] for name in ("bits", "fold", "keep_punctuation")}

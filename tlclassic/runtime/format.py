@@ -100,6 +100,7 @@ def check_metadata(metadata: Any) -> None:
         if not isinstance(family, dict):
             raise damaged(f"families[{number}] must be an object; got {type(family).__name__}")
         _FAMILIES[_choice(family, "type", where)][0](family, where)
+        _check_columns(family, metadata["outputs"], where)
     for name in ("provenance", "report"):
         if not isinstance(metadata.get(name, {}), dict):
             raise damaged(f"{name} must be an object")
@@ -123,6 +124,16 @@ def _check_outputs(metadata: dict[str, Any]) -> None:
         raise damaged(f"link must be 'sigmoid' or 'none' for several labels a text; got {link!r}")
     if not multilabel and (outputs == 1) != (link == "sigmoid") and link != "none":
         raise damaged(f"link must not be {link!r} for {outputs} outputs")
+
+
+def _check_columns(family: dict[str, Any], outputs: int, where: str) -> None:
+    """Some of the outputs, for n-grams alone."""
+    columns = family.get("columns")
+    if columns is None:
+        return
+    whole = isinstance(columns, list) and len(columns) == 2 and all(type(number) is int for number in columns)
+    if family["type"] != "ngrams" or not whole or not 0 <= columns[0] < columns[1] <= outputs:
+        raise damaged(f"{where}columns must be [first, behind the last] of the {outputs} outputs; got {columns!r:.80}")
 
 
 def _check_ngrams(family: dict[str, Any], where: str) -> None:
@@ -237,9 +248,10 @@ def _check_table(arrays: Any, prefix: str, dtype: str, rows: int, outputs: int) 
 def _check_ngram_arrays(family: dict[str, Any], arrays: Any, number: int, outputs: int) -> None:
     size = 1 << family["bits"]
     rows = size
+    first, stop = family.get("columns") or (0, outputs)
     if family["layout"] == "bitmap":
         rows = _check_bitmap(arrays, number, size)
-    _check_table(arrays, f"{number}/", family["dtype"], rows, outputs)
+    _check_table(arrays, f"{number}/", family["dtype"], rows, stop - first)
     if family["idf"] and family["norm"] == "l2":
         _array(arrays, f"{number}/idf", "<f4", rows)
 

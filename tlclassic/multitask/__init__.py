@@ -1,0 +1,11 @@
+"""One model for several tasks on the same texts: shared features, several heads, gaps in the labels."""
+
+from tlclassic._compat import require
+
+require("sklearn", purpose="tlclassic.multitask")
+
+from tlclassic.multitask.classifier import MultiTaskClassifier  # noqa: E402 (the door is checked first)
+from tlclassic.multitask.metrics import METRICS  # noqa: E402
+from tlclassic.multitask.stacking import stack  # noqa: E402
+
+__all__ = ["METRICS", "MultiTaskClassifier", "stack"]
