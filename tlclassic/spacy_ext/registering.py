@@ -7,7 +7,7 @@ import importlib
 __all__ = ["MODULES", "register"]
 
 #: The modules that register something when they are imported.
-MODULES = ("textcat", "tagger", "vectors")
+MODULES = ("textcat", "tagger", "vectors", "masked", "static", "onnx")
 
 
 def register() -> None:
