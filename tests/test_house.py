@@ -27,7 +27,7 @@ FLOORS = {
     "cascade": 7, "finetune": 7, "folding": 7,
     "opening": 8, "tuning": 8,
     "distillation": 9,
-    "comparison": 10,
+    "comparison": 10, "spacy_ext": 10,
     "app": 11, "__main__": 11, "__init__": 11,
 }  # fmt: skip
 #: The way from a text to its vectors: the vocabulary's tokens are told by a tokeniser.

@@ -10,6 +10,7 @@ import os
 import re
 import threading
 import weakref
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +48,8 @@ class Graph:
     rows, tokens : int or None
         The shape that it wants, if that is fixed.
     threads : int
+    layers : tuple of str
+        Outputs that are states of tokens: several where the graph was exported with those of its layers.
     """
 
     def __init__(self, session: Any, where: str | Path, threads: int, has_pooling: bool, position_offset: int) -> None:
@@ -58,7 +61,9 @@ class Graph:
         if "input_ids" not in self._inputs:
             raise self._error(f"has no input input_ids; its inputs are {', '.join(self._inputs) or 'none'}")
         self.rows, self.tokens = self._inputs["input_ids"].rows, self._inputs["input_ids"].tokens
-        self._name, self.output, self.dim = self._output(session.get_outputs(), has_pooling)
+        outputs = session.get_outputs()
+        self._name, self.output, self.dim = self._output(outputs, has_pooling)
+        self.layers = tuple(item.name for item in outputs if len(item.shape) == 3)
 
     def _input(self, item: Any) -> _Input:
         if item.name not in INPUTS or item.type not in _TYPES or len(item.shape) != 2:
@@ -86,6 +91,28 @@ class Graph:
 
     def run(self, numbers: NDArray[np.int64], mask: NDArray[np.int64]) -> NDArray[np.float32]:
         """The output for token numbers and mask of shape (b, t)."""
+        (result,) = self._run([self._name], numbers, mask)
+        return np.asarray(result, dtype=np.float32)
+
+    def run_layers(
+        self, numbers: NDArray[np.int64], mask: NDArray[np.int64], names: Sequence[str]
+    ) -> NDArray[np.float32]:
+        """The states of several outputs side by side, float32 of shape (b, t, len(names) * d).
+
+        Raises
+        ------
+        EncoderFormatError
+            When the graph has no such output.
+        """
+        missing = [name for name in names if name not in self.layers]
+        if missing:
+            raise self._error(
+                f"has no states called {', '.join(missing)}; it has {', '.join(self.layers) or 'none'}",
+                "Name outputs that it has, or export it with those of its layers",
+            )
+        return np.concatenate(self._run(list(names), numbers, mask), axis=2, dtype=np.float32)
+
+    def _run(self, names: list[str], numbers: NDArray[np.int64], mask: NDArray[np.int64]) -> list[Any]:
         values = {"input_ids": numbers, "attention_mask": mask}
         if "token_type_ids" in self._inputs:
             values["token_type_ids"] = np.zeros_like(numbers)
@@ -93,13 +120,12 @@ class Graph:
             values["position_ids"] = np.broadcast_to(np.arange(numbers.shape[1]) + self._offset, numbers.shape)
         feed = {name: np.ascontiguousarray(values[name], dtype=item.dtype) for name, item in self._inputs.items()}
         try:
-            (result,) = self._session.run([self._name], feed)
+            return list(self._session.run(names, feed))
         except Exception as error:  # onnxruntime's own error classes have no common base
             raise self._error(
                 f"failed on {numbers.shape[0]} texts of {numbers.shape[1]} tokens ({_first_line(error)})",
                 "Lower max_length to what the model has positions for; copy tokenizer.json anew if it is another's",
             ) from error
-        return np.asarray(result, dtype=np.float32)
 
     def _error(self, what: str, remedy: str | None = None) -> EncoderFormatError:
         remedy = remedy or f"Known inputs are {', '.join(INPUTS)} of shape (texts, tokens); export the encoder again"

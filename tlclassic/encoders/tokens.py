@@ -111,6 +111,25 @@ class Pieces:
             return tuple(self._truncated(part, max_length) for part in (numbers, offsets, special))  # type: ignore[return-value]
         return numbers, offsets, special
 
+    def inner(self, texts: Sequence[str]) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+        """For each text the numbers of its pieces, none special and none cut off, and their character offsets."""
+        encodings = self._tokenizer.encode_batch([_encodable(text) for text in texts], add_special_tokens=False)
+        return [
+            (np.array(found.ids, dtype=np.int64), np.array(found.offsets, dtype=np.int64).reshape(-1, 2))
+            for found in encodings
+        ]
+
+    @property
+    def around(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The special pieces before a text and those after it."""
+        special = np.array(self._tokenizer.encode("").ids, dtype=np.int64)
+        cut = len(special) - self._n_after
+        return special[:cut], special[cut:]
+
+    def room(self, max_length: int | None) -> int:
+        """How many pieces of a text go into so many tokens with the special ones around it; without a limit, many."""
+        return (1 << 30) if max_length is None else max(1, max_length - self._n_special)
+
     def n_prompt(self, prompt: str) -> int:
         """How many tokens at the beginning a prompt takes, with the special ones before it."""
         return len(self._tokenizer.encode(prompt).ids) - self._n_after

@@ -1,0 +1,76 @@
+"""``tlclassic_masked_textcat``: spaCy's exclusive text categoriser for corpora that only partly have categories."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from tlclassic._compat import require
+from tlclassic.spacy_ext.scoring import masked_cats_score
+
+require("spacy", purpose="tlclassic_masked_textcat")
+from spacy.language import Language  # noqa: E402
+from spacy.pipeline.textcat import DEFAULT_SINGLE_TEXTCAT_MODEL, TextCategorizer  # noqa: E402
+from spacy.util import registry  # noqa: E402
+
+__all__ = ["FACTORY", "SCORER", "MaskedTextCategorizer", "make_masked_textcat"]
+
+FACTORY = "tlclassic_masked_textcat"
+SCORER = "tlclassic.masked_textcat_scorer.v1"
+
+
+class MaskedTextCategorizer(TextCategorizer):  # type: ignore[misc]
+    """``textcat`` whose loss leaves out what is not annotated.
+
+    spaCy's own takes a missing category for a zero, so that every document without categories teaches that it has none.
+    Here a document with a category of 1 is annotated in full, as categories exclude each other; of another only those
+    that are written down count; one without categories teaches nothing. Scores are over documents that have any.
+    """
+
+    @property
+    def support_missing_values(self) -> bool:
+        """True."""
+        return True
+
+    def _examples_to_truth(self, examples: Iterable[Any]) -> tuple[Any, Any]:
+        kept = list(examples)
+        truths, not_missing = super()._examples_to_truth(kept)
+        whole = np.array([any(value == 1.0 for value in example.reference.cats.values()) for example in kept], bool)
+        not_missing[whole] = 1.0
+        return truths, not_missing
+
+
+@registry.scorers(SCORER)  # type: ignore[untyped-decorator]
+def make_masked_scorer() -> Callable[..., dict[str, Any]]:
+    """The scorer of :class:`MaskedTextCategorizer`."""
+    return masked_cats_score
+
+
+@Language.factory(  # type: ignore[untyped-decorator]
+    FACTORY,
+    assigns=["doc.cats"],
+    default_config={
+        "threshold": 0.0,
+        "model": DEFAULT_SINGLE_TEXTCAT_MODEL,
+        "scorer": {"@scorers": SCORER},
+    },
+    default_score_weights={
+        "cats_score": 1.0,
+        "cats_score_desc": None,
+        "cats_micro_p": None,
+        "cats_micro_r": None,
+        "cats_micro_f": None,
+        "cats_macro_p": None,
+        "cats_macro_r": None,
+        "cats_macro_f": None,
+        "cats_macro_auc": None,
+        "cats_f_per_type": None,
+    },
+)
+def make_masked_textcat(
+    nlp: Language, name: str, model: Any, threshold: float, scorer: Callable[..., Any] | None
+) -> MaskedTextCategorizer:
+    """The factory of :class:`MaskedTextCategorizer`."""
+    return MaskedTextCategorizer(nlp.vocab, model, name, threshold=threshold, scorer=scorer)
