@@ -192,6 +192,10 @@ def test_texts_are_made_where_there_are_few_only():
     assert make_texts(material, 150, 20, None, None, 0) == made[:20]
     assert make_texts(material, 150, 0, None, None, 0) == []
     assert make_texts(material, 50, None, None, None, 0) == []
+    long = gather(TEACHER, [" ".join(reviews(20, seed)) for seed in range(20)], None, (["a text"], ["pos"]), 1000, 0)
+    made = make_texts(long, 60, None, None, None, 0)
+    assert 0 < len(made) < 40
+    assert sum(len(text.split()) for text in made) <= 20 * 40
     assert make_texts(material, 150, None, [], None, 0) == []
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ __all__ = ["Material", "ask", "gather", "make_texts"]
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.1, 2_000
 #: So few labelled texts are all needed to learn from.
 TOO_FEW = 10
+#: Of the texts that are made, on average and at most.
+WORDS = 20
 Float = NDArray[np.float64]
 
 
@@ -150,7 +152,7 @@ def make_texts(
     vectors: WordVectors | None,
     random_state: int,
 ) -> list[str]:
-    """Texts made from others where there are fewer than ``least``, but no more than ``max_made``."""
+    """Texts made where there are fewer than ``least``, but no more than ``max_made``, and of long ones fewer."""
     source = material.labelled + material.transfer
     names = tuple(augmentation) if augmentation is not None else tuple(_without_vectors())
     missing = least - len(source)
@@ -160,7 +162,16 @@ def make_texts(
         return []
     known = {*source, *material.dev}
     made = augment(source, missing, methods=names, random_state=random_state, vectors=vectors)
-    return [text for text in dict.fromkeys(made) if text not in known]
+    return [text for text in dict.fromkeys(_within(made, WORDS * missing)) if text not in known]
+
+
+def _within(texts: Iterable[str], n_words: int) -> Iterator[str]:
+    """The first texts, up to so many words: what a teacher takes for a text grows with them."""
+    for text in texts:
+        n_words -= len(text.split())
+        if n_words < 0:
+            return
+        yield text
 
 
 def _without_vectors() -> list[str]:
