@@ -18,7 +18,9 @@ from tlclassic import EmbeddingVectorizer, MultiTaskClassifier, NgramVectorizer,
 from tlclassic.app.main import build
 from tlclassic.errors import CorruptArtifactError, InvalidParameterError
 from tlclassic.kernels import _score_plain, load
-from tlclassic.multitask import stack
+from tlclassic.multitask import distil_tasks, stack
+from tlclassic.multitask.distilling import _mixed
+from tlclassic.multitask.targets import read_targets
 from tlclassic.runtime import CompiledTasks
 
 TEXTS, Y = reviews()
@@ -285,3 +287,48 @@ def test_options_that_do_not_fit_are_named(tmp_path, options, message):
     train = write_rows(tmp_path / "train.tsv", TEXTS[:9], {"label": Y["tone"][:9], "tone": Y["tone"][:9]})
     with pytest.raises(InvalidParameterError, match=message):
         run("train", train, *options, "--out", tmp_path / "model.tlc")
+
+
+# -- distilling ------------------------------------------------------------------------------------------------------
+
+
+def test_a_student_learns_what_its_teacher_says_of_every_task(attending):
+    student = distil_tasks(attending, TEXTS, features=NgramVectorizer(bits=10), strengths=[30.0], cv=3)
+    assert student.kinds_ == attending.kinds_
+    assert set(student.sharing_.values()) == {"none"}
+    wanted, got = attending.predict(TEST_TEXTS), student.predict(TEST_TEXTS)
+    for name in ("tone", "medium", "grade"):
+        assert (wanted[name] == got[name]).mean() > 0.8
+    compiled = tlclassic.compile(attending)
+    again = distil_tasks(compiled, TEXTS, features=NgramVectorizer(bits=10), strengths=[30.0], cv=3)
+    assert (again.predict(TEST_TEXTS)["tone"] == got["tone"]).mean() > 0.99
+
+
+def test_true_labels_are_mixed_with_the_teachers_answers(attending):
+    y = {"tone": ["+", None, "-"], "score": [4.0, None, 0.0]}
+    target, number = read_targets(y, 3, {"score": "regression"}, {"tone": ["+", "-"]})
+    soft = np.array([[0.6, 0.4]] * 4)
+    assert _mixed(soft, target, 0.5).tolist() == [[0.8, 0.2], [0.6, 0.4], [0.3, 0.7], [0.6, 0.4]]
+    assert _mixed(np.full(4, 1.0), number, 0.25).round(6).tolist() == [1.75, 1.0, 0.75, 1.0]
+    student = distil_tasks(attending, [], labelled=(TEXTS, Y), hard_weight=1.0, features=NgramVectorizer(bits=10), cv=3)
+    assert student.score(TEST_TEXTS, TEST_Y) > 0.9
+    with pytest.raises(InvalidParameterError, match="texts must hold at least one text"):
+        distil_tasks(attending, [])
+    with pytest.raises(InvalidParameterError, match="teacher must answer a dict of tasks"):
+        distil_tasks(MultiTaskClassifier(strengths=[1.0]).fit(TEXTS, np.array(Y["medium"])), TEXTS)
+
+
+def test_the_command_distils_all_tasks(tmp_path, attending):
+    tlclassic.save(attending, tmp_path / "teacher.tlc")
+    train = write_rows(tmp_path / "train.tsv", TEXTS, Y)
+    dev = write_rows(tmp_path / "dev.tsv", TEST_TEXTS, TEST_Y)
+    plain = tmp_path / "plain.txt"
+    plain.write_text("\n".join(TEST_TEXTS), encoding="utf-8")
+    out = tmp_path / "student.tlc"
+    report = json.loads(run("distill", tmp_path / "teacher.tlc", "--texts", plain, "--train", train, "--dev", dev,
+                            "--max-size", "300kB", "--out", out, "--json"))  # fmt: skip
+    assert report["bytes"] == out.stat().st_size <= 300_000
+    assert report["steps"][0]["score"] > 0.85
+    assert tlclassic.load(out).tasks_ == attending.tasks_
+    with pytest.raises(InvalidParameterError, match="augment must be left out for a teacher of several tasks"):
+        run("distill", tmp_path / "teacher.tlc", "--texts", plain, "--augment", "none", "--out", out)

@@ -11,6 +11,7 @@ import typer
 
 from tlclassic.app.console import check_out, note, print_json, progress_bar
 from tlclassic.app.options import FormatOption, JsonOption, QuotedOption, StoresOption
+from tlclassic.app.tasks import distill_tasks, opened_teacher
 from tlclassic.app.train import Metric, _digest, _load_dev, _reading, _say_unlabelled
 from tlclassic.errors import InputError, InvalidParameterError
 
@@ -165,11 +166,25 @@ def distill(
 ) -> None:
     """Distil a model into a small linear one, by its probabilities of texts without labels.
 
+    A teacher of several tasks makes a student of the same tasks, fitted once: no recipes are tried.
+
     Example: tlclassic distill tuned --texts reviews.txt --train train.tsv --dev dev.tsv --out small.tlc
     """
     from tlclassic.distillation import EFFORTS, distill, read_transfer
 
     _check_paths(out, report, test, [train, dev, test, *(texts or [])])
+    several = opened_teacher(teacher, vectors)
+    if several is not None:
+        _refuse_for_tasks(
+            test=test, report=report, metric=metric, augment=augment, temperature=temperature,
+            transfer_weight=transfer_weight, cache=cache,
+        )  # fmt: skip
+        distill_tasks(
+            several, out, texts=texts or [], train=train, dev=dev, max_size=max_size, hard_weight=hard_weight,
+            text=text, reading={"format": None if input_format is None else str(input_format), "quoted": quoted},
+            seed=seed, json=json,
+        )  # fmt: skip
+        return
     asked = _teacher(teacher, text, vectors)
     reading = {**_reading(text, label, asked.multilabel, separator, input_format, quoted)}
     labelled = None if train is None else _labelled(train, reading, asked)
@@ -213,6 +228,13 @@ def distill(
     for remark in result.notes:
         note(f"note: {remark}")
     print_json(found) if json else _print(found)
+
+
+def _refuse_for_tasks(**given: Any) -> None:
+    """What the search for a student of one task chooses by; a student of several has one recipe."""
+    for name, value in given.items():
+        if value is not None:
+            raise InvalidParameterError(f"{name} must be left out for a teacher of several tasks; got {value!r:.80}.")
 
 
 def _check_paths(out: Path, report: Path | None, test: Path | None, inputs: list[Path | None]) -> None:

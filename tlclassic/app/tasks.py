@@ -9,7 +9,16 @@ from typing import Any
 from tlclassic.app.console import note, print_json
 from tlclassic.errors import InputError, InvalidParameterError
 
-__all__ = ["TaskShape", "answers", "evaluate_tasks", "is_multi_task", "read_labels", "train_tasks"]
+__all__ = [
+    "TaskShape",
+    "answers",
+    "distill_tasks",
+    "evaluate_tasks",
+    "is_multi_task",
+    "opened_teacher",
+    "read_labels",
+    "train_tasks",
+]
 
 
 def is_multi_task(model: Any) -> bool:
@@ -106,6 +115,64 @@ def _table(lines: list[list[str]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
+
+
+# -- distill ---------------------------------------------------------------------------------------------------------
+
+
+def opened_teacher(names: Sequence[str], vectors: Any) -> tuple[Any, dict[str, Any]] | None:
+    """A teacher of several tasks and what is known of them; None for any other."""
+    from tlclassic.opening import load_with_task
+    from tlclassic.storage import Artifact, is_artifact
+
+    if len(names) != 1 or not is_artifact(names[0]):
+        return None
+    artifact = Artifact(names[0])
+    node = artifact.metadata.get("model")
+    if artifact.kind != "compiled-tasks" and not (isinstance(node, dict) and node.get("$") == "multi-task"):
+        return None
+    return load_with_task(names[0], vectors=vectors)
+
+
+def distill_tasks(
+    teacher: tuple[Any, dict[str, Any]],
+    out: Path,
+    *,
+    texts: Sequence[Path],
+    train: Path | None,
+    dev: Path | None,
+    max_size: str | None,
+    hard_weight: float | None,
+    text: str,
+    reading: dict[str, Any],
+    seed: int,
+    json: bool,
+) -> None:
+    """Fit one student on all tasks' probabilities, compile and save it."""
+    from tlclassic.distillation import read_transfer
+    from tlclassic.folding import compile as fold
+    from tlclassic.folding import report_table
+    from tlclassic.multitask.distilling import HARD_WEIGHT, distil_tasks
+
+    model, known = teacher
+    if train is None and not texts:
+        raise InvalidParameterError("there is nothing to learn from: give --texts, --train or both.")
+    options = {"text": None if text == "text" else text, **reading}
+    labelled = None if train is None else read_labels(model, known, str(train), [], None, options)
+    held_out = (None, None) if dev is None else read_labels(model, known, str(dev), [], None, options)
+    transfer = read_transfer(list(texts), max_texts=None, random_state=seed, text=text) if texts else []
+    share = HARD_WEIGHT if hard_weight is None else hard_weight
+    student = distil_tasks(model, transfer, labelled=labelled, hard_weight=share, random_state=seed)
+    compiled = fold(
+        student, max_size=max_size, texts=held_out[0], labels=held_out[1], provenance={"task": known}
+    )  # fmt: skip
+    compiled.save(out)
+    report = {**compiled.metadata["report"], "model": str(out), "bytes": out.stat().st_size}
+    if json:
+        print_json(report)
+        return
+    print(report_table(report))
+    print(f"saved {report['model']} ({report['bytes']:,} bytes)")
 
 
 # -- predict ---------------------------------------------------------------------------------------------------------

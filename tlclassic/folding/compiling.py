@@ -75,7 +75,7 @@ def compile(
     max_size: int | str | None = None,
     prune: float = 0.0,
     texts: Sequence[str] | None = None,
-    labels: Sequence[Any] | None = None,
+    labels: Sequence[Any] | Mapping[str, Any] | None = None,
     classes: Sequence[Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> CompiledClassifier | CompiledTasks:
@@ -180,9 +180,7 @@ def _compile_tasks(
     return tasks.wrap(work.finish(dtype, None if limit is None else limit - tasks.n_bytes))
 
 
-def _check(
-    fitted: Any, dtype: str | None, prune: float, texts: Sequence[str] | None, labels: Sequence[Any] | None
-) -> None:
+def _check(fitted: Any, dtype: str | None, prune: float, texts: Sequence[str] | None, labels: Any) -> None:
     if isinstance(fitted, (CompiledClassifier, CompiledTasks)):
         kind = type(fitted).__name__
         raise InvalidParameterError(f"fitted is compiled already; got a {kind}. Compile its source again.")

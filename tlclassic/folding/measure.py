@@ -102,7 +102,7 @@ class Dev:
     labels: Sequence[Any] | None
 
     @classmethod
-    def of(cls, model: Any, linear: Linear, texts: Sequence[str], labels: Sequence[Any] | None) -> Dev:
+    def of(cls, model: Any, linear: Linear, texts: Sequence[str], labels: Any) -> Dev:
         """Apply ``model`` to ``texts``, in batches."""
         batches = [texts[start : start + _BATCH] for start in range(0, len(texts), _BATCH)]
         logits = np.concatenate([exact_logits(linear, batch) for batch in batches])

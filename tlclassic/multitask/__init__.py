@@ -5,7 +5,8 @@ from tlclassic._compat import require
 require("sklearn", purpose="tlclassic.multitask")
 
 from tlclassic.multitask.classifier import MultiTaskClassifier  # noqa: E402 (the door is checked first)
+from tlclassic.multitask.distilling import distil_tasks  # noqa: E402
 from tlclassic.multitask.metrics import METRICS  # noqa: E402
 from tlclassic.multitask.stacking import stack  # noqa: E402
 
-__all__ = ["METRICS", "MultiTaskClassifier", "stack"]
+__all__ = ["METRICS", "MultiTaskClassifier", "distil_tasks", "stack"]

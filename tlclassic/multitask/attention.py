@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tlclassic.multitask.heads import Head, fit_head
+from tlclassic.multitask.heads import TOLERANCE, Head, fit_head
 from tlclassic.multitask.targets import Target
 from tlclassic.runtime.tasks import activations
 
@@ -23,6 +23,8 @@ __all__ = ["Attended", "fit_attention"]
 
 Float = NDArray[np.float64]
 ROUNDS = 3
+#: Before the last round the lengths alone are wanted.
+_COARSE = 10 * TOLERANCE
 #: Of the softmax, so that a task that fades out can come back.
 _FLOOR = 0.01
 #: Lengths of the columns of a task's own outputs: for the output itself next to no penalty, for the others a high one.
@@ -90,8 +92,12 @@ def fit_attention(
     sizes = [part.shape[1] for part in seen]
     share = np.full(len(others), 1.0 / len(others))
     head: Head | None = None
-    for _ in range(ROUNDS):
-        head = fit_head(columns, target, weights, C, scale=_scales(target, share, sizes), start=head, threads=threads)
+    for turn in range(1 if blind else ROUNDS):
+        last = turn == ROUNDS - 1
+        scale = _scales(target, share, sizes)
+        head = fit_head(
+            columns, target, weights, C, scale=scale, start=head, tol=TOLERANCE if last else _COARSE, threads=threads
+        )
         lengths = np.array([np.linalg.norm(part) for part in _blocks(head.coef[:, target.n_outputs :], sizes)])
         raised = lengths ** (2.0 / 3.0)
         if raised.sum() <= 0:

@@ -67,6 +67,7 @@ def fit_head(
     *,
     scale: Float | None = None,
     start: Head | None = None,
+    tol: float = TOLERANCE,
     threads: int = 1,
 ) -> Head:
     """Minimise ``C * sum_i w_i loss_i + |w|^2 / 2`` over the rows that have a label.
@@ -85,6 +86,8 @@ def fit_head(
         As for :func:`tlclassic.heads.fit_linear`.
     start : Head, optional
         Where to begin.
+    tol : float
+        As for :func:`tlclassic.heads.fit_linear`; of heads for classes.
     threads : int
     """
     rows = np.flatnonzero(target.present & (weights > 0))
@@ -107,7 +110,7 @@ def fit_head(
         C=C,
         scale=scale,
         start=begin,
-        tol=TOLERANCE,
+        tol=tol,
         threads=threads,
     )
     return Head(solution.coef, solution.intercept)

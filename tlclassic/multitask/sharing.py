@@ -156,6 +156,9 @@ def attend(problem: Problem, linear: Sequence[HeldOut], number: int) -> tuple[He
         held = _attend(problem, linear, number, strength)
         if best is None or np.nanmean(held.losses) < np.nanmean(best[0].losses):
             best = (held, strength)
+        if np.nanmean(held.losses) >= np.nanmean(alone.losses):
+            # A weaker penalty would not find what is not there.
+            break
     assert best is not None  # there are strengths
     return *best, Gain.of(linear[number], best[0]).at_most(Gain.of(alone, best[0]))
 
