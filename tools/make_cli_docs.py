@@ -34,6 +34,8 @@ COMMANDS = (
     "encoder check",
     "encoder encode",
     "finetune",
+    "spacy init-config",
+    "spacy convert",
     "demo",
 )
 INTRODUCTION = """# Command line

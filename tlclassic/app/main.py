@@ -21,10 +21,10 @@ __all__ = ["COMMANDS", "build", "main"]
 #: In the order of the help.
 COMMANDS = (
     "train", "tune", "compile", "distill", "cascade", "bench", "predict", "evaluate", "tag", "vectors", "encoder",
-    "finetune", "demo",
+    "finetune", "spacy", "demo",
 )  # fmt: skip
 #: Those of them that have commands of their own.
-_GROUPS = ("tag", "vectors", "encoder")
+_GROUPS = ("tag", "vectors", "encoder", "spacy")
 
 
 def build(names: Sequence[str] = COMMANDS) -> typer.Typer:

@@ -96,9 +96,12 @@ class VectorsComponent(ModelComponent):
         save(self.opened, path)
 
     def initialize(self, get_examples: Callable[[], Iterable[Any]], *, nlp: Any = None) -> None:
-        """Learn weights and common components from the texts of the examples."""
+        """Learn weights and common components from the texts of the examples, two at least.
+
+        spaCy makes one up where there are none (``spacy assemble``); what it has in common with itself is all of it.
+        """
         texts = [example.reference.text for example in get_examples()]
-        if texts:
+        if len(texts) > 1:
             self._opened = self._vectorizer(self.opened.vectors_, n_components=None).fit(texts)
             self._dirty = True
 
