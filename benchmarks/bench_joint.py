@@ -251,6 +251,8 @@ def retrofitting(results: Results) -> None:
 @cache
 def languages(name: str) -> tuple[WordVectors, WordVectors, list[Any], list[Any]]:
     """Source, target, pairs to learn from and pairs to test on; no test word is among the former."""
+    if name == "en-fr":
+        return english_french()
     folder = VECTORS / f"word2vec_wiki_{'es_en' if name == 'es-en' else 'it_en'}_50d"
     dictionaries = LEXICONS / "muse_dictionaries"
     if name == "es-en":
@@ -261,6 +263,17 @@ def languages(name: str) -> tuple[WordVectors, WordVectors, list[Any], list[Any]
     test = read_word_pairs(dictionaries / "en-it.5000-6500.txt.gz")
     asked = {word for word, _ in test}
     train = [pair for pair in read_word_pairs(dictionaries / "en-it.txt.gz") if pair[0] not in asked]
+    return source, target, train, test
+
+
+def english_french() -> tuple[WordVectors, WordVectors, list[Any], list[Any]]:
+    """756 frequent words each, published in one space; every fourth word with a translation is for test."""
+    folder = VECTORS / "fasttext_wiki_en_fr_300d"
+    source, target = (WordVectors.load(folder / f"wiki.{code}.75x.vec.gz") for code in ("en", "fr"))
+    pairs = read_word_pairs(LEXICONS / "muse_dictionaries" / "en-fr.txt.gz")
+    known = set(source.words)
+    asked = set(list(dict.fromkeys(word for word, _ in pairs if word in known))[::4])
+    train, test = ([pair for pair in pairs if (pair[0] in asked) is wanted] for wanted in (False, True))
     return source, target, train, test
 
 
@@ -294,6 +307,13 @@ def alignment(results: Results) -> None:
         "identical words": {"start": "identical"},
     }
     aligned(results, ways)
+    if (key := "alignment en-fr as published") not in results:
+        source, target, _, test = languages("en-fr")
+        row = {"pair": "en-fr", "way": "as published", "pairs": 0}
+        for kind in ("cosine", "csls"):
+            score = precision_at(source, target, test, similarity=kind)
+            row |= {f"precision_{kind}": round(score.precision[1], 4), "n_test": score.n}
+        results.add(key, row)
 
 
 def structure(results: Results) -> None:
@@ -303,7 +323,7 @@ def structure(results: Results) -> None:
 
 def aligned(results: Results, ways: dict[str, dict[str, Any]]) -> None:
     """A row for each pair of languages and way."""
-    for name in ("es-en", "en-it"):
+    for name in ("es-en", "en-it", "en-fr"):
         if (key := f"alignment {name} reference (SciPy)") not in results:
             results.add(key, {"pair": name, "way": "reference (SciPy)", **reference(name)})
         source, target, train, test = languages(name)
