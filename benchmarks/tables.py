@@ -11,6 +11,7 @@ from distill_tables import TABLES as DISTILL_TABLES
 from encoder_tables import TABLES as ENCODER_TABLES
 from joint_tables import TABLES as JOINT_TABLES
 from markdown import load, table
+from multitask_tables import TABLES as MULTITASK_TABLES
 from plots import accuracy_plot, speed_plot
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -161,6 +162,7 @@ def main() -> None:
         **ENCODER_TABLES,
         **DISTILL_TABLES,
         **JOINT_TABLES,
+        **MULTITASK_TABLES,
     }
     for name, make in parts.items():
         page = page.replace(f"{{{{{name}}}}}\n", make())
