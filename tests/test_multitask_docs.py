@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tlclassic.multitask import classifier, distilling, stacking
+from tlclassic.multitask import classifier, distilling, drawing, stacking
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "multitask.md"
 
@@ -18,7 +18,7 @@ def test_the_page():
     assert results.failed == 0
 
 
-@pytest.mark.parametrize("module", [classifier, distilling, stacking])
+@pytest.mark.parametrize("module", [classifier, distilling, drawing, stacking])
 def test_docstrings(module):
     results = doctest.testmod(module)
     assert results.attempted > 0
