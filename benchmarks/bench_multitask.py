@@ -293,12 +293,11 @@ def main(arguments: list[str]) -> None:
     if what in ("artefact", "all"):
         artefact(results)
     if what in ("sets", "all"):
-        for name in names or SETS:
-            problem = load(name)
-            for share in SHARES:
-                key = f"{name} {share}"
-                if key not in results and share <= LARGEST.get(name, 1.0):
-                    results.add(key, compared(name, problem, share))
+        problems = {name: load(name) for name in names or SETS}
+        for share in SHARES:
+            for name, problem in problems.items():
+                if f"{name} {share}" not in results and share <= LARGEST.get(name, 1.0):
+                    results.add(f"{name} {share}", compared(name, problem, share))
 
 
 if __name__ == "__main__":

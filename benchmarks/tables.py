@@ -11,6 +11,7 @@ from distill_tables import TABLES as DISTILL_TABLES
 from encoder_tables import TABLES as ENCODER_TABLES
 from joint_tables import TABLES as JOINT_TABLES
 from markdown import load, table
+from multitask_tables import TABLES as MULTITASK_TABLES
 from plots import accuracy_plot, speed_plot
 from tagging_tables import TABLES as TAGGING_TABLES
 
@@ -163,6 +164,7 @@ def main() -> None:
         **DISTILL_TABLES,
         **JOINT_TABLES,
         **TAGGING_TABLES,
+        **MULTITASK_TABLES,
     }
     for name, make in parts.items():
         page = page.replace(f"{{{{{name}}}}}\n", make())

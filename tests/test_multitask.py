@@ -14,7 +14,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import tlclassic
 from tlclassic import MultiTaskClassifier, NgramVectorizer, SoftLabelLogisticRegression
 from tlclassic.errors import CorruptArtifactError, InvalidParameterError
-from tlclassic.multitask import METRICS, stack
+from tlclassic.multitask import METRICS, draw_attention, stack
 from tlclassic.multitask.folds import make_folds
 from tlclassic.multitask.heads import fit_head
 from tlclassic.multitask.lowrank import shared_directions
@@ -303,6 +303,27 @@ def test_attention_finds_the_task_that_helps():
     }
     model = MultiTaskClassifier(sharing="attention", kinds=KINDS, strengths=[1.0]).fit(texts, tasks)
     assert model.attention_[0, 1] > 0.9
+
+
+def test_attention_is_drawn():
+    import xml.etree.ElementTree as ElementTree
+
+    model = MultiTaskClassifier(sharing="attention", cv=2, strengths=[1.0])
+    model.fit(TEXTS[:80], {"a<b": Y["medium"][:80], "c": [0, 1] * 40, "d": [1, 0] * 40})
+    picture = ElementTree.fromstring(draw_attention(model))
+    names = [element.text for element in picture.iter() if element.tag.endswith("text")]
+    assert names == ["a<b", "a<b", "c", "c", "d", "d"]
+    cells = [float(element.get("fill-opacity")) for element in picture.iter() if element.tag.endswith("rect")]
+    np.testing.assert_allclose(np.reshape(cells, (3, 3)), model.attention_, atol=1e-3)
+    with pytest.raises(InvalidParameterError, match="model must attend"):
+        draw_attention(MultiTaskClassifier(sharing="none", strengths=[1.0]).fit(TEXTS, {"tone": Y["tone"]}))
+
+
+def test_a_class_that_a_fold_lacks_does_no_harm():
+    labels = ["rare", "b"] + ["a", "b"] * 29
+    model = MultiTaskClassifier(cv=5).fit(TEXTS[:60], {"x": labels, "y": [1] + [0] * 59})
+    assert set(model.predict(TEXTS[:60])["x"].tolist()) <= {"rare", "a", "b"}
+    assert np.isfinite(model.predict_proba(TEXTS)["y"]).all()
 
 
 def test_inputs_from_other_tasks_are_out_of_fold():

@@ -6,7 +6,8 @@ require("sklearn", purpose="tlclassic.multitask")
 
 from tlclassic.multitask.classifier import MultiTaskClassifier  # noqa: E402 (the door is checked first)
 from tlclassic.multitask.distilling import distil_tasks  # noqa: E402
+from tlclassic.multitask.drawing import draw_attention  # noqa: E402
 from tlclassic.multitask.metrics import METRICS  # noqa: E402
 from tlclassic.multitask.stacking import stack  # noqa: E402
 
-__all__ = ["METRICS", "MultiTaskClassifier", "distil_tasks", "stack"]
+__all__ = ["METRICS", "MultiTaskClassifier", "distil_tasks", "draw_attention", "stack"]

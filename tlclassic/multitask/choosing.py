@@ -17,7 +17,7 @@ __all__ = ["DENSE_STRENGTHS", "SPARSE_STRENGTHS", "Gain", "search_strength"]
 
 #: Strengths tried, from strong to weak regularisation: rows of n-grams have a length of about one, standardised
 #: columns a variance of one.
-SPARSE_STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0)
+SPARSE_STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 DENSE_STRENGTHS = (0.001, 0.01, 0.1, 1.0, 10.0)
 #: How sure a gain must be (one-sided, over the folds).
 CONFIDENCE = 0.95

@@ -54,7 +54,7 @@ class MultiTaskClassifier(BaseEstimator):  # type: ignore[misc]
         over the folds against its independent head, else that head.
     strengths : sequence of float, optional
         Strengths of the data against the penalty to choose from (``C`` of scikit-learn's logistic regression; of a
-        ridge regression 1 / alpha). By default 0.3 to 30 for sparse, 0.001 to 10 for dense features.
+        ridge regression 1 / alpha). By default 0.3 to 100 for sparse, 0.001 to 10 for dense features.
     rank : int, optional
         Directions that tasks share in "low-rank"; half as many as there are outputs by default.
     order : sequence of str, optional

@@ -15,7 +15,7 @@ from tlclassic.multitask.folds import Folds, HeldOut, make_folds
 from tlclassic.multitask.heads import Head, fit_head
 from tlclassic.multitask.lowrank import default_rank, fit_low_rank
 from tlclassic.multitask.metrics import METRICS, outputs_of
-from tlclassic.multitask.sharing import Link, Problem, attend, chain, fit_attended, fit_link, low_rank
+from tlclassic.multitask.sharing import Link, Problem, attend, chain, fit_attended, fit_link, low_rank, middle
 from tlclassic.multitask.targets import Target
 from tlclassic.runtime.tasks import Layer, Outputs
 
@@ -234,7 +234,7 @@ class _Work:
                 # Fitted with its inputs, below.
                 heads.append(Head(np.zeros((target.n_outputs, X.shape[1])), np.zeros(target.n_outputs)))
                 continue
-            heads.append(fit_head(X, target, w, C, threads=threads))
+            heads.append(fit_head(X, target, w, C, start=middle(self.alone[number].heads), threads=threads))
         if not shares:
             return heads
         shared = fit_low_rank(

@@ -13,7 +13,10 @@ from tlclassic.multitask.heads import Head, fit_head, rows_of
 from tlclassic.multitask.metrics import chosen_score, losses, outputs_of
 from tlclassic.multitask.targets import Target
 
-__all__ = ["Folds", "HeldOut", "make_folds"]
+__all__ = ["TOLERANCE", "Folds", "HeldOut", "make_folds"]
+
+#: Of heads that are there to be compared; those that stay are solved further.
+TOLERANCE = 3e-3
 
 Float = NDArray[np.float64]
 
@@ -95,7 +98,9 @@ class Folds:
             train, test = self.parts[fold]
             part = _part(target, inside)
             start = None if starts is None else starts[fold]
-            head = fit_head(train, part, weights[inside], C, scale=scale, start=start, threads=self.threads)
+            head = fit_head(
+                train, part, weights[inside], C, scale=scale, start=start, tol=TOLERANCE, threads=self.threads
+            )
             logits[outside] = head.logits(test)
             heads.append(head)
         return self.judged(target, weights, heads, logits)

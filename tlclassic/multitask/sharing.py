@@ -23,7 +23,7 @@ from tlclassic.multitask.lowrank import fit_low_rank
 from tlclassic.multitask.targets import Target
 from tlclassic.runtime.tasks import activations
 
-__all__ = ["ATTENTION_STRENGTHS", "Problem", "attend", "chain", "low_rank"]
+__all__ = ["ATTENTION_STRENGTHS", "Problem", "attend", "chain", "low_rank", "middle"]
 
 Float = NDArray[np.float64]
 ATTENTION_STRENGTHS = (0.1, 1.0)
@@ -120,12 +120,25 @@ def chain(
         for s in order[:place]:
             inputs[:, starts[s] : starts[s + 1]] = activations(problem.targets[s].kind, final[s])
         folds = problem.folds.with_rows(stacked(problem.folds.X, inputs))
-        held = folds.held_out(problem.targets[number], problem.weights[number], problem.strengths[number])
+        begin = [_widened(head, inputs.shape[1]) for head in linear[number].heads]
+        held = folds.held_out(problem.targets[number], problem.weights[number], problem.strengths[number], starts=begin)
         gains[number] = Gain.of(linear[number], held)
         if always or gains[number].clear:
             links[number] = Link(held, inputs)
             final[number] = held.logits
     return links, gains
+
+
+def _widened(head: Head, n: int) -> Head:
+    """With n more columns that weigh nothing, to begin with."""
+    return Head(np.hstack([head.coef, np.zeros((len(head.coef), n))]), head.intercept, head.cuts)
+
+
+def middle(heads: Sequence[Head]) -> Head:
+    """The mean of the heads of all folds: from there it is not far to the one on all rows."""
+    coef = sum(head.coef for head in heads) / len(heads)
+    intercept = sum(head.intercept for head in heads) / len(heads)
+    return Head(np.asarray(coef), np.asarray(intercept))
 
 
 def fit_link(problem: Problem, number: int, link: Link) -> tuple[Head, Float]:
@@ -136,6 +149,7 @@ def fit_link(problem: Problem, number: int, link: Link) -> tuple[Head, Float]:
         problem.targets[number],
         problem.weights[number],
         problem.strengths[number],
+        start=middle(link.held.heads),
         threads=problem.threads,
     )
     return Head(head.coef[:, : X.shape[1]], head.intercept, head.cuts), head.coef[:, X.shape[1] :].T
