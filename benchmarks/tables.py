@@ -12,6 +12,7 @@ from encoder_tables import TABLES as ENCODER_TABLES
 from joint_tables import TABLES as JOINT_TABLES
 from markdown import load, table
 from plots import accuracy_plot, speed_plot
+from spacy_tables import TABLES as SPACY_TABLES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SETS = ("mr", "cr", "subj", "mpqa", "sst2", "trec6", "ag_news", "banking77")
@@ -161,6 +162,7 @@ def main() -> None:
         **ENCODER_TABLES,
         **DISTILL_TABLES,
         **JOINT_TABLES,
+        **SPACY_TABLES,
     }
     for name, make in parts.items():
         page = page.replace(f"{{{{{name}}}}}\n", make())
