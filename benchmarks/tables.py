@@ -14,6 +14,7 @@ from markdown import load, table
 from multitask_tables import TABLES as MULTITASK_TABLES
 from plots import accuracy_plot, speed_plot
 from tagging_tables import TABLES as TAGGING_TABLES
+from spacy_tables import TABLES as SPACY_TABLES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SETS = ("mr", "cr", "subj", "mpqa", "sst2", "trec6", "ag_news", "banking77")
@@ -165,6 +166,7 @@ def main() -> None:
         **JOINT_TABLES,
         **TAGGING_TABLES,
         **MULTITASK_TABLES,
+        **SPACY_TABLES,
     }
     for name, make in parts.items():
         page = page.replace(f"{{{{{name}}}}}\n", make())

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import os
+import re
+import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from spacy_cases import LABELS, TEXTS, save_compiled
@@ -137,5 +142,27 @@ def test_what_is_refused(run):
         init_config(["ner"], "onnx")
     with pytest.raises(InvalidParameterError, match="tasks must be a list of different tasks"):
         init_config(["ner", "ner"])
+    with pytest.raises(InvalidParameterError, match="language must be a code such as 'en'; got 'nothing'"):
+        init_config(["ner"], lang="nothing")
     with pytest.raises(InvalidParameterError, match="backbone must be one of 'static', 'onnx'; got 'x'"):
         init_config(["ner"], "x")
+
+
+def _installed():
+    return any(point.name == "tlclassic_textcat" for point in importlib.metadata.entry_points(group="spacy_factories"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not _installed(), reason="spaCy finds the entry points of an installed tlclassic alone")
+def test_the_example_of_the_page_runs(tmp_path):
+    page = (Path(__file__).resolve().parent.parent / "docs" / "spacy.md").read_text("utf-8")
+    block = re.findall(r"^```bash\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)[1]
+    assert block.count("tlclassic ") == 4
+    short = block.replace("--max-steps 400", "--max-steps 4").replace("eval_frequency 100", "eval_frequency 2")
+    assert short != block
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", short], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert (tmp_path / "topics" / "model-best" / "config.cfg").exists()

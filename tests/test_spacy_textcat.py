@@ -87,6 +87,25 @@ def test_a_scikit_learn_pipeline(tmp_path):
         nlp.get_pipe("tlclassic_textcat").explain(nlp("good film"), "nothing of the kind")
 
 
+def test_the_folder_of_a_fine_tuned_encoder(tmp_path):
+    pytest.importorskip("onnxruntime")
+    from tiny_encoder import make_tiny_encoder
+
+    folder = make_tiny_encoder(tmp_path / "encoder", output="logits")
+    nlp = pipeline(folder)
+    cats = nlp("good film").cats
+    assert set(cats) == {"negative", "positive"}
+    raw = nlp.to_bytes()
+    nlp.to_disk(tmp_path / "pipeline")
+    folder.rename(tmp_path / "moved")
+    again = spacy.load(tmp_path / "pipeline")
+    assert again("good film").cats == pytest.approx(cats, abs=1e-6)
+    assert again.to_bytes() == raw
+    other = pipeline(None).from_bytes(raw)
+    assert other("good film").cats == pytest.approx(cats, abs=1e-6)
+    assert other.get_pipe("tlclassic_textcat").to_bytes() == again.get_pipe("tlclassic_textcat").to_bytes()
+
+
 def test_corners(path):
     nlp = pipeline(path)
     docs = list(nlp.pipe(CORNERS))

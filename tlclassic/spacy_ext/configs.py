@@ -9,6 +9,7 @@ from typing import Any
 from tlclassic._compat import require
 from tlclassic._validate import check_choice, check_integer
 from tlclassic.errors import InvalidParameterError
+from tlclassic.text import SpacyTokenizer
 
 __all__ = ["BACKBONES", "TASKS", "init_config"]
 
@@ -58,7 +59,7 @@ def init_config(
     Raises
     ------
     InvalidParameterError
-        For a task that is unknown or given twice, or no ``encoder`` for "onnx".
+        For a task that is unknown or given twice, a language that spaCy does not know, no ``encoder`` for "onnx".
     """
     spacy = require("spacy", purpose="A config for spaCy")
     from thinc.api import Config
@@ -67,6 +68,7 @@ def init_config(
 
     register()
     _check(tasks, backbone, encoder)
+    SpacyTokenizer(lang)  # refuses a language that spaCy does not know
     check_integer("width", width, low=1)
     check_integer("max_steps", max_steps, low=1)
     model: dict[str, Any] = {"store": store, "width": width}

@@ -9,6 +9,7 @@ from typing import Any
 from tlclassic._compat import require
 from tlclassic.errors import InvalidParameterError
 from tlclassic.storage import atomic_write
+from tlclassic.text import SpacyTokenizer
 
 __all__ = ["write_categories"]
 
@@ -29,16 +30,16 @@ def write_categories(texts: Sequence[str], labels: Sequence[Any], out: str | os.
     Raises
     ------
     InvalidParameterError
-        When no label is known.
+        When no label is known, or spaCy does not know the language.
     """
-    spacy = require("spacy", purpose="A corpus for spaCy")
+    require("spacy", purpose="A corpus for spaCy")
     from spacy.tokens import DocBin
 
     sets = [None if label is None else label if isinstance(label, (list, tuple, set)) else [label] for label in labels]
     names = sorted({str(name) for row in sets if row is not None for name in row})
     if not names:
         raise InvalidParameterError("labels must hold at least one label; all are missing.")
-    nlp = spacy.blank(lang)
+    nlp = SpacyTokenizer(lang).nlp
     corpus = DocBin(attrs=["ORTH", "SPACY"])
     for text, row in zip(texts, sets, strict=True):
         doc = nlp.make_doc(text)

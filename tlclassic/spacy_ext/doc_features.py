@@ -123,6 +123,10 @@ class DocFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self)
         return np.array([f"{kind}_{name}" for kind, names in self.names_.items() for name in names], dtype=object)
 
+    def __sklearn_clone__(self) -> Self:
+        # The pipeline is shared: it is not fitted here, and may hold an encoder.
+        return type(self)(**self.get_params(deep=False))
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False

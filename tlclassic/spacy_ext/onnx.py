@@ -196,6 +196,8 @@ class EncoderShim(FrozenShim):
         self._given = (facts, MemoryFiles(held["files"]) if self.store == "embed" else self.path)
         for name in ("encoder", "_sample"):
             self.__dict__.pop(name, None)
+        # States of another encoder, it may be.
+        self.cache = TokenCache(self.cache.max_tokens)
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
