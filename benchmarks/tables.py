@@ -13,8 +13,8 @@ from joint_tables import TABLES as JOINT_TABLES
 from markdown import load, table
 from multitask_tables import TABLES as MULTITASK_TABLES
 from plots import accuracy_plot, speed_plot
-from tagging_tables import TABLES as TAGGING_TABLES
 from spacy_tables import TABLES as SPACY_TABLES
+from tagging_tables import TABLES as TAGGING_TABLES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 SETS = ("mr", "cr", "subj", "mpqa", "sst2", "trec6", "ag_news", "banking77")
