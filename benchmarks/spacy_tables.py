@@ -7,6 +7,9 @@ from typing import Any
 
 from markdown import load, table
 
+#: In place of a table without a row.
+MISSING = "Not measured yet: `python benchmarks/bench_spacy.py`, some hours on two cores.\n"
+
 
 def _rows(begin: str) -> list[dict[str, Any]]:
     return [row for key, row in load("spacy")["rows"].items() if key.startswith(f"{begin} ")]
@@ -32,7 +35,7 @@ def spacy_backbones() -> str:
         "backbone", "tags", "UAS", "LAS", "entity F1", "words/s, EWT", "words/s, CoNLL", "training s, EWT",
         "training s, CoNLL",
     ]  # fmt: skip
-    return table(head, body)
+    return table(head, body) if body else MISSING
 
 
 def spacy_joint() -> str:
@@ -49,7 +52,7 @@ def spacy_joint() -> str:
         body.append(["one pipeline", *(f"{row['test'][name]:.2f}" for name in metrics), f"{row['train_cpu_s']:.0f}"])
     names = {"dep_las": "LAS", "dep_uas": "UAS", "tag_acc": "tags", "ents_f": "entity F1", "cats_macro_f": "SST-2 F1"}
     metrics = list(joint[0]["test"]) if joint else []
-    return table(["", *(names[name] for name in metrics), "training s"], body)
+    return table(["", *(names[name] for name in metrics), "training s"], body) if body else MISSING
 
 
 def spacy_components() -> str:
@@ -65,7 +68,7 @@ def spacy_components() -> str:
         "texts", "accuracy", "of bag of words", "tokeniser µs", "component µs", "of it doc.text µs", "bag of words µs",
         "times",
     ]  # fmt: skip
-    return table(head, body)
+    return table(head, body) if body else MISSING
 
 
 TABLES: dict[str, Callable[[], str]] = {

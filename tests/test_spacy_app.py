@@ -118,6 +118,23 @@ def test_a_config_is_trained_evaluated_assembled_and_packaged(tmp_path, corpora,
         assert doc.vector.any()
 
 
+def test_our_own_classifier_is_trained_by_spacy_train(tmp_path):
+    from spacy.cli.train import train
+
+    write_categories(TEXTS, LABELS, tmp_path / "cats.spacy", lang="en")
+    corpus = {"@readers": "spacy.Corpus.v1", "path": str(tmp_path / "cats.spacy")}
+    partial = {
+        "nlp": {"lang": "en", "pipeline": ["classes"]},
+        "components": {"classes": {"factory": "tlclassic_textcat", "options": {"bits": 12}}},
+        "corpora": {"train": corpus, "dev": corpus},
+        "training": {"max_steps": 20, "eval_frequency": 10},
+    }
+    config = spacy.util.load_model_from_config(Config(partial), auto_fill=True).config
+    (tmp_path / "config.cfg").write_text(config.to_str())
+    train(tmp_path / "config.cfg", tmp_path / "out")
+    assert spacy.load(tmp_path / "out" / "model-last")("a good film").cats["pos"] > 0.7
+
+
 def test_a_config_is_complete_and_says_what_was_asked(tmp_path):
     said = {"file": "int8", "store": "refer", "width": 64, "depth": 3}
     text = init_config(["ner"], "onnx", encoder=tmp_path, lang="de", seed=7, **said)

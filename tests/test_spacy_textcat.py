@@ -106,6 +106,31 @@ def test_the_folder_of_a_fine_tuned_encoder(tmp_path):
     assert other.get_pipe("tlclassic_textcat").to_bytes() == again.get_pipe("tlclassic_textcat").to_bytes()
 
 
+def test_an_encoder_with_several_tasks(tmp_path):
+    pytest.importorskip("onnxruntime")
+    from tiny_encoder import make_tiny_encoder
+
+    from tlclassic.heads.encoder_heads import HeadTask, write_heads
+
+    folder = make_tiny_encoder(tmp_path / "encoder")
+    weights = np.random.default_rng(0).standard_normal((3, 16))
+    tasks = [
+        HeadTask("mood", ["sad", "glad"], [(weights[:2], [0.0, 0.0])]),
+        HeadTask("stars", [1, 3, 5], [(weights, [0, 0, 0.1])]),
+        HeadTask("topics", ["x", "y"], [(weights[1:], [3.0, -3.0])], multilabel=True),
+    ]
+    write_heads(folder, tasks, {})
+    doc = pipeline(folder)("a good film")
+    found = doc._.tlclassic["tlclassic_textcat"]
+    expected = {name: values[0] for name, values in tlclassic.load(folder).predict_tasks(["a good film"]).items()}
+    assert list(found["tasks"]) == ["mood", "stars", "topics"]
+    assert found["label"] == found["tasks"]["mood"]["label"] == expected["mood"]
+    assert doc.cats == found["tasks"]["mood"]["scores"]
+    assert found["tasks"]["stars"]["label"] == expected["stars"]
+    assert found["tasks"]["topics"]["labels"] == ["x"]
+    assert list(pipeline(folder).pipe([])) == []
+
+
 def test_corners(path):
     nlp = pipeline(path)
     docs = list(nlp.pipe(CORNERS))

@@ -36,6 +36,8 @@ class TextModel:
     names : tuple of str
         The same as strings, which is what ``doc.cats`` takes.
     multilabel : bool
+    tasks : dict of str to TextModel
+        Of a fine-tuned encoder with heads for several tasks: those heads, which take its vectors.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class TextModel:
         if not hasattr(model, "predict"):
             raise InvalidParameterError(f"model must be a classifier of texts; got {type(model).__name__}.")
         self.model = model
+        self.tasks: dict[str, TextModel] = {}
         self.multilabel = labels is not None
         self.classes: list[Any] = list(classes) if classes is not None else class_names(model, labels)
         self.names = tuple(map(str, self.classes))
@@ -61,7 +64,7 @@ class TextModel:
 
     def scores(self, texts: Sequence[str], threads: int = 1) -> NDArray[np.float64]:
         """Probabilities of shape (n, C); without them 1 for what is predicted, else 0."""
-        if not texts or not self.is_fitted:
+        if not len(texts) or not self.is_fitted:
             return np.full((len(texts), len(self.names)), 0.5 if self.multilabel else 1 / len(self.names))
         options = {"threads": threads} if self._threads else {}
         if has_probabilities(self.model):
@@ -74,6 +77,11 @@ class TextModel:
             return predicted.astype(np.float64)
         hard: NDArray[np.bool_] = predicted[:, None] == np.array(self.classes)[None, :]
         return hard.astype(np.float64)
+
+    def task_scores(self, texts: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        """The scores of every task of :attr:`tasks`; each text is encoded once."""
+        vectors = self.model.transform(texts) if len(texts) else []
+        return {name: head.scores(vectors) for name, head in self.tasks.items()}
 
     def chosen(self, scores: NDArray[np.float64]) -> list[Any]:
         """The label of each row of scores; of a multi-label model a list of labels."""
@@ -91,4 +99,13 @@ def open_model(path: str | os.PathLike[str], threshold: float | None) -> TextMod
     labels = task.get("labels") if multilabel else None
     if multilabel and labels is None:
         labels = model.classes_.tolist()
-    return TextModel(model, labels, threshold)
+    opened = TextModel(model, labels, threshold)
+    names = getattr(model, "tasks", [])
+    if hasattr(model, "predict_tasks") and len(names) > 1:
+        opened.tasks = {name: _head(model, name, threshold) for name in names}
+    return opened
+
+
+def _head(model: Any, task: str, threshold: float | None) -> TextModel:
+    head = type(model)(**{**model.get_params(deep=False), "task": task}).as_steps()[1]
+    return TextModel(head, head.classes_.tolist() if head.multilabel_ else None, threshold)

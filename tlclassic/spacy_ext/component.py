@@ -121,7 +121,7 @@ class ModelComponent(Pipe):
             self.get_error_handler()(self.name, self, [doc], error)
         return doc
 
-    def pipe(self, stream: Iterable[Any], *, batch_size: int = 256) -> Iterator[Any]:
+    def pipe(self, stream: Iterable[Any], *, batch_size: int = 1000) -> Iterator[Any]:
         """Annotate a stream of documents, in batches.
 
         Where a batch fails its documents are tried one by one, so that the error handler is told of those alone that

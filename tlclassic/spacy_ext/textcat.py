@@ -45,6 +45,9 @@ def _set_extensions() -> None:
 class TextcatComponent(ModelComponent):
     """Sets ``doc.cats`` and ``doc._.tlclassic[name]``, a dict of ``label`` (or ``labels``) and ``scores``.
 
+    Of an encoder that was fine-tuned for several tasks these are the first one's, and ``tasks`` holds such a dict for
+    each; a text is encoded once.
+
     Labels keep their type there; ``doc.cats`` has them as strings. Made by ``nlp.add_pipe("tlclassic_textcat",
     config={"model": path})``.
 
@@ -133,26 +136,31 @@ class TextcatComponent(ModelComponent):
 
     # -- annotating --------------------------------------------------------------------------------------------------
 
-    def predict(self, docs: Sequence[Any]) -> list[tuple[str, list[Any], NDArray[np.float64]]]:
-        """For each unit its name, the documents or spans, and their scores of shape (n, n_labels)."""
+    def predict(self, docs: Sequence[Any]) -> list[tuple[str, list[Any], NDArray[np.float64], dict[str, Any]]]:
+        """For each unit its name, the documents or spans, their scores of shape (n, n_labels), and those of tasks."""
         model = self.opened
         found = []
         for unit in self.cfg["units"]:
             pieces = list(docs) if unit == "doc" else list(_pieces(docs, unit))
-            scores = model.scores([piece.text for piece in pieces], self.cfg["threads"])
-            found.append((unit, pieces, scores))
+            texts = [piece.text for piece in pieces]
+            tasks = model.task_scores(texts) if model.tasks else {}
+            # A folder is opened for its first task.
+            own = next(iter(tasks.values()), None)
+            scores = model.scores(texts, self.cfg["threads"]) if own is None else own
+            found.append((unit, pieces, scores, tasks))
         return found
 
     def set_annotations(self, docs: Sequence[Any], predictions: Any) -> None:
         """Write what :meth:`predict` gave."""
         model = self.opened
-        key = "labels" if model.multilabel else "label"
-        for unit, pieces, scores in predictions:
-            for piece, row, chosen in zip(pieces, scores.tolist(), model.chosen(scores), strict=True):
-                named = dict(zip(model.names, row, strict=True))
-                result = {key: chosen, "scores": named}
+        for unit, pieces, scores, tasks in predictions:
+            results = _results(model, scores)
+            for name, values in tasks.items():
+                for result, of_task in zip(results, _results(model.tasks[name], values), strict=True):
+                    result.setdefault("tasks", {})[name] = of_task
+            for piece, result in zip(pieces, results, strict=True):
                 if unit == "doc":
-                    piece.cats = {**piece.cats, **named}
+                    piece.cats = {**piece.cats, **result["scores"]}
                     data = piece.user_data
                     data[_KEY] = {**(data.get(_KEY) or {}), self.name: result}
                 else:
@@ -234,6 +242,15 @@ class TextcatComponent(ModelComponent):
     def score(self, examples: Iterable[Any], **kwargs: Any) -> dict[str, Any]:
         """spaCy's scores of categories, over the documents that have any."""
         return score_cats(examples, self.labels, self.opened.multilabel, self.cfg["threshold"], **kwargs)
+
+
+def _results(model: TextModel, scores: NDArray[np.float64]) -> list[dict[str, Any]]:
+    """What is kept of each row of scores."""
+    key, names = "labels" if model.multilabel else "label", model.names
+    return [
+        {key: chosen, "scores": dict(zip(names, row, strict=True))}
+        for row, chosen in zip(scores.tolist(), model.chosen(scores), strict=True)
+    ]
 
 
 def _pieces(docs: Sequence[Any], unit: str) -> Iterator[Any]:
