@@ -34,7 +34,7 @@ from tlclassic import MultiTaskClassifier, NgramVectorizer  # noqa: E402
 from tlclassic.multitask import stack  # noqa: E402
 
 DATA = SHARED / "data"
-SETS = ("umsab", "mtod_en", "snips", "goemotions")
+SETS = ("mtod_en", "umsab", "snips", "goemotions")
 SHARES, SEEDS, DRAWS = (0.1, 0.3, 1.0), (0, 1, 2), 1000
 STRENGTHS = (3.0, 10.0, 30.0)
 #: Every label of goemotions a task of its own: with all texts that would take an hour.

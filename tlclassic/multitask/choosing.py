@@ -60,8 +60,7 @@ class Gain:
     loss : float
         Mean share by which the loss falls.
     clear : bool
-        Whether the loss falls by more than chance would let it (a paired t-test over the folds), and the metric rises
-        by more than its own standard error.
+        Whether the loss falls and the metric rises by more than chance would let them: paired t-tests over the folds.
     """
 
     score: float
@@ -77,7 +76,7 @@ class Gain:
         loss = alone.losses[known] - shared.losses[known]
         score = shared.scores[known] - alone.scores[known]
         quantile = float(student.ppf(CONFIDENCE, len(loss) - 1))
-        clear = loss.mean() > quantile * _error(loss) and score.mean() > _error(score)
+        clear = loss.mean() > quantile * _error(loss) and score.mean() > quantile * _error(score)
         level = max(float(alone.losses[known].mean()), 1e-12)
         return cls(float(score.mean()), float(loss.mean()) / level, bool(clear))
 
