@@ -100,7 +100,7 @@ def distillation_few() -> str:
     names = ("tfidf", "base_en", "teacher", "student")
     body = [
         [row["set"], row["labels"], *(f"{row[f'test_{name}']:.2f}" for name in names)]
-        for key, row in _rows().items()
+        for key, row in sorted(_rows().items(), key=lambda item: (item[1]["set"], item[1].get("labels", 0)))
         if " few " in key
     ]
     heads = ["TF-IDF + LR", "base-en + LR", "fine-tuned encoder (int8)", "its student"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tlclassic._compat import require
-from tlclassic.spacy_ext.scoring import masked_cats_score
+from tlclassic.spacy_ext.scoring import CATS_WEIGHTS, masked_cats_score
 
 require("spacy", purpose="tlclassic_masked_textcat")
 from spacy.language import Language  # noqa: E402
@@ -56,18 +56,7 @@ def make_masked_scorer() -> Callable[..., dict[str, Any]]:
         "model": DEFAULT_SINGLE_TEXTCAT_MODEL,
         "scorer": {"@scorers": SCORER},
     },
-    default_score_weights={
-        "cats_score": 1.0,
-        "cats_score_desc": None,
-        "cats_micro_p": None,
-        "cats_micro_r": None,
-        "cats_micro_f": None,
-        "cats_macro_p": None,
-        "cats_macro_r": None,
-        "cats_macro_f": None,
-        "cats_macro_auc": None,
-        "cats_f_per_type": None,
-    },
+    default_score_weights=CATS_WEIGHTS,
 )
 def make_masked_textcat(
     nlp: Language, name: str, model: Any, threshold: float, scorer: Callable[..., Any] | None

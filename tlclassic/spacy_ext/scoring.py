@@ -10,7 +10,21 @@ from tlclassic._compat import require
 require("spacy", purpose="Scoring a spaCy pipeline")
 from spacy.scorer import Scorer, get_ner_prf  # noqa: E402
 
-__all__ = ["masked_cats_score", "score_cats", "score_ents", "score_spans", "score_tags"]
+__all__ = ["CATS_WEIGHTS", "masked_cats_score", "score_cats", "score_ents", "score_spans", "score_tags"]
+
+#: What counts for the best model of a training run, as spaCy's own categorisers have it.
+CATS_WEIGHTS: dict[str, float | None] = {
+    "cats_score": 1.0,
+    "cats_score_desc": None,
+    "cats_micro_p": None,
+    "cats_micro_r": None,
+    "cats_micro_f": None,
+    "cats_macro_p": None,
+    "cats_macro_r": None,
+    "cats_macro_f": None,
+    "cats_macro_auc": None,
+    "cats_f_per_type": None,
+}
 
 
 def score_cats(

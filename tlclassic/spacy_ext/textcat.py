@@ -16,7 +16,7 @@ from tlclassic.errors import InvalidParameterError
 from tlclassic.spacy_ext.attributions import TokenAttributions, attribute
 from tlclassic.spacy_ext.classifiers import TextModel, open_model
 from tlclassic.spacy_ext.component import ModelComponent
-from tlclassic.spacy_ext.scoring import score_cats
+from tlclassic.spacy_ext.scoring import CATS_WEIGHTS, score_cats
 
 require("spacy", purpose="tlclassic_textcat")
 from spacy.language import Language  # noqa: E402
@@ -294,18 +294,7 @@ def _loss(model: TextModel, texts: Sequence[str], targets: NDArray[np.float64]) 
         "options": {},
         "threads": 1,
     },
-    default_score_weights={
-        "cats_score": 1.0,
-        "cats_score_desc": None,
-        "cats_micro_p": None,
-        "cats_micro_r": None,
-        "cats_micro_f": None,
-        "cats_macro_p": None,
-        "cats_macro_r": None,
-        "cats_macro_f": None,
-        "cats_macro_auc": None,
-        "cats_f_per_type": None,
-    },
+    default_score_weights=CATS_WEIGHTS,
 )
 def make_textcat(
     nlp: Language,
