@@ -67,7 +67,6 @@ def test_json_and_a_page_where_one_wants_it(run, tmp_path):
     for model in found["models"]:
         assert 0.125 < model["interval"][0] < model["accuracy"] < model["interval"][1]
         assert min(model["size"], model["startup_seconds"], model["texts_per_second"]) > 0
-    assert found["models"][1]["texts_per_second"] > found["models"][0]["texts_per_second"]
     assert found["report"] == "page.html"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html"]
 

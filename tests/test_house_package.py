@@ -147,3 +147,10 @@ def test_the_console_command():
     (entry,) = importlib.metadata.entry_points(group="console_scripts", name="tlclassic")
     assert entry.value == "tlclassic.app:main"
     assert importlib.util.find_spec("cli") is None or "tlclassic" not in str(importlib.util.find_spec("cli").origin)
+
+
+def test_every_package_is_packed():
+    folders = {path.parent.relative_to(CHECKOUT).as_posix() for path in (CHECKOUT / "tlclassic").rglob("__init__.py")}
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == {folder.replace("/", ".") for folder in folders} | {
+        "tlclassic.models"
+    }

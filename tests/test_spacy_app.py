@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from spacy_cases import LABELS, TEXTS, save_compiled
 
-from tlclassic.app import main
+from tlclassic.app.main import main
 from tlclassic.errors import InvalidParameterError
 
 spacy = pytest.importorskip("spacy")

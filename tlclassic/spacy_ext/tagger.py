@@ -77,9 +77,9 @@ class TaggerComponent(ModelComponent):
 
     def _open(self, path: Path) -> CompiledTagger:
         tagger = CompiledTagger.load(path)
-        if len(tagger.model_.states):
+        if tagger.model_.width:
             raise InvalidParameterError(
-                f"model must be a tagger without states; {path} needs {len(tagger.model_.states)} numbers of each "
+                f"model must be a tagger without states; {path} needs {tagger.model_.width} numbers of each "
                 "token. Train one without, or use the encoder as the pipeline's backbone (tlclassic.OnnxTok2Vec.v1)."
             )
         known = {task.name for task in tagger.tasks_}
