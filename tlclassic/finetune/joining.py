@@ -12,6 +12,7 @@ from tlclassic._validate import check_texts
 from tlclassic.errors import InvalidParameterError
 from tlclassic.finetune.result import FineTuned
 from tlclassic.finetune.running import fine_tune
+from tlclassic.multitask.stacking import stack
 
 __all__ = ["fine_tune_tasks", "join_sets"]
 
@@ -83,24 +84,15 @@ def join_sets(sets: Sets, parameter: str) -> tuple[list[str], dict[str, Any]]:
     """
     if not isinstance(sets, Mapping) or not sets:
         raise InvalidParameterError(f"{parameter} must be a dict of name to (texts, labels) with at least one set.")
-    read = {name: (list(check_texts(texts)), labels) for name, (texts, labels) in sets.items()}
-    total, at, joined = sum(len(texts) for texts, _ in read.values()), 0, {}
-    for name, (texts, labels) in read.items():
+    for name, (texts, labels) in sets.items():
         count = labels.shape[0] if hasattr(labels, "shape") else len(labels)
-        if count != len(texts):
+        if count != len(check_texts(texts)):
             raise InvalidParameterError(
                 f"{parameter}[{name!r}] must have a label for each of {len(texts)} texts; got {count}."
             )
-        joined[name] = _spread(labels, at, total)
-        at += len(texts)
-    return [text for texts, _ in read.values() for text in texts], joined
+    return stack({name: (texts, _as_floats(labels)) for name, (texts, labels) in sets.items()})
 
 
-def _spread(labels: Any, first: int, total: int) -> Any:
-    """The labels at their places among ``total``: NaN, or None, elsewhere."""
-    if getattr(labels, "ndim", 1) == 2:
-        matrix = np.full((total, labels.shape[1]), np.nan, np.float32)
-        matrix[first : first + len(labels)] = labels
-        return matrix
-    values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
-    return [*[None] * first, *values, *[None] * (total - first - len(values))]
+def _as_floats(labels: Any) -> Any:
+    """A matrix as one of floats, whose gaps are NaN; other labels as they are."""
+    return labels.astype(np.float32) if getattr(labels, "ndim", 1) == 2 else labels

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlclassic.multitask.calibrating import temperature
-from tlclassic.multitask.heads import Head, fit_head, rows_of
+from tlclassic.multitask.heads import Head, fit_head
 from tlclassic.multitask.metrics import chosen_score, losses, outputs_of
 from tlclassic.multitask.targets import Target
 
@@ -82,7 +82,7 @@ class Folds:
 
     def __init__(self, X: Any, folds: NDArray[np.int64], n_folds: int, threads: int) -> None:
         self.X, self.folds, self.n_folds, self.threads = X, folds, n_folds, threads
-        self.parts = [(rows_of(X, folds != fold), rows_of(X, folds == fold)) for fold in range(n_folds)]
+        self.parts = [(X[folds != fold], X[folds == fold]) for fold in range(n_folds)]
 
     def with_rows(self, X: Any) -> Folds:
         """The same folds of other features."""

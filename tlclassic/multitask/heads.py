@@ -18,7 +18,7 @@ from sklearn.linear_model import Ridge
 from tlclassic.heads.solvers import fit_linear
 from tlclassic.multitask.targets import Target
 
-__all__ = ["Head", "fit_head", "rows_of", "stacked"]
+__all__ = ["Head", "fit_head", "stacked"]
 
 Float = NDArray[np.float64]
 TOLERANCE = 1e-3
@@ -45,11 +45,6 @@ class Head:
     def logits(self, X: Any) -> Float:
         """Outputs of shape (n, K)."""
         return np.asarray(X @ self.coef.T + self.intercept, dtype=np.float64)
-
-
-def rows_of(X: Any, rows: NDArray[Any]) -> Any:
-    """Some rows of an array or a sparse matrix."""
-    return X[rows]
 
 
 def stacked(X: Any, dense: Float) -> Any:
@@ -91,7 +86,7 @@ def fit_head(
     threads : int
     """
     rows = np.flatnonzero(target.present & (weights > 0))
-    X, P, w = rows_of(X, rows), target.P[rows], weights[rows]
+    X, P, w = X[rows], target.P[rows], weights[rows]
     if not len(rows):
         return Head(np.zeros((target.n_outputs, X.shape[1])), np.zeros(target.n_outputs), _flat_cuts(target))
     if target.kind == "regression":
@@ -129,7 +124,7 @@ def _each_label(X: Any, P: Float, w: Float, C: float, scale: Float | None, threa
             continue
         own = scale if scale is None or scale.ndim == 1 else scale[k]
         solution = fit_linear(
-            rows_of(X, rows), P[rows, k : k + 1], loss="sigmoid", sample_weight=w[rows], C=C, scale=own,
+            X[rows], P[rows, k : k + 1], loss="sigmoid", sample_weight=w[rows], C=C, scale=own,
             tol=TOLERANCE, threads=threads,
         )  # fmt: skip
         coef[k], intercept[k] = solution.coef[0], solution.intercept[0]

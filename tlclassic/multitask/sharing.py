@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tlclassic.multitask.attention import Attended, fit_attention
 from tlclassic.multitask.choosing import Gain
 from tlclassic.multitask.folds import Folds, HeldOut
-from tlclassic.multitask.heads import Head, fit_head, rows_of, stacked
+from tlclassic.multitask.heads import Head, fit_head, stacked
 from tlclassic.multitask.lowrank import fit_low_rank
 from tlclassic.multitask.targets import Target
 from tlclassic.runtime.tasks import activations
@@ -185,7 +185,7 @@ def _attend(problem: Problem, linear: Sequence[HeldOut], number: int, C: float, 
     for fold in range(folds.n_folds):
         inside, outside = folds.folds != fold, folds.folds == fold
         targets, weights = problem.part(inside)
-        outputs = [rows_of(z, inside) for z in logits]
+        outputs = [z[inside] for z in logits]
         part = fit_attention(number, outputs, targets, weights[number], C, problem.threads, blind=blind)
         result[outside] = part.apply(logits[number][outside], seen[outside])
         found.append(Head(part.own.T, part.bias, part.cuts))
