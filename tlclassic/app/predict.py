@@ -83,17 +83,16 @@ def predict(
         for number, batch in enumerate(batches):
             if number == 0:
                 _check_kept(kept, batch.columns)
-            copied = {name: batch.columns[name] for name in kept}
+            texts = batch.columns[text]
             if several:
-                writer.write({**copied, **shape.rows(*answers(pipeline, batch.columns[text], proba=proba))})
-                done += len(batch)
-                advance(done, None)
-                continue
-            predictions = predict_texts(pipeline, batch.columns[text], labels=labels, proba=proba)
-            writer.write({**copied, **shape.rows(predictions)})
-            done += len(predictions.labels)
+                rows = shape.rows(*answers(pipeline, texts, proba=proba))
+            else:
+                predictions = predict_texts(pipeline, texts, labels=labels, proba=proba)
+                rows = shape.rows(predictions)
+                report = predictions.report if report is None else report + predictions.report
+            writer.write({**{name: batch.columns[name] for name in kept}, **rows})
+            done += len(texts)
             advance(done, None)
-            report = predictions.report if report is None else report + predictions.report
     say_shares(pipeline, report)
 
 
