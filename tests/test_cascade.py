@@ -296,6 +296,13 @@ def test_without_a_teacher_something_must_be_asked_for():
             cascade.tune(TEXTS, **options)
 
 
+def test_models_of_several_tasks_are_refused_by_their_tasks():
+    several = Spelled(["a", "b"])
+    several.classes_ = {"tone": np.array(["a", "b"]), "topic": np.array(["x", "y"])}
+    with pytest.raises(InvalidParameterError, match=r"must be of one task; got one of several \(tone, topic\)"):
+        Cascade(several, threshold=0.5).predict(TEXTS)
+
+
 # -- answers ---------------------------------------------------------------------------------------------------------
 
 

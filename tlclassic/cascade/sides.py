@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlclassic.errors import InvalidParameterError
+from tlclassic.pipelines.applying import class_names
 
 __all__ = ["MEASURES", "Side", "codes_of", "key_of", "pair"]
 
@@ -138,7 +139,7 @@ def _side(role: str, model: Any, labels: Sequence[Any] | None) -> Side:
     thresholds = getattr(last, "thresholds_", None)
     flags = (getattr(last, "multilabel_", None), getattr(last, "multilabel", None))
     multilabel = labels is not None or thresholds is not None or any(flag is True or flag is np.True_ for flag in flags)
-    names = list(labels) if labels is not None else np.asarray(model.classes_).tolist()
+    names = class_names(model, labels)
     return Side(role, model, names, multilabel, None if thresholds is None else np.asarray(thresholds, np.float64))
 
 

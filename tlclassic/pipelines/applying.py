@@ -36,8 +36,19 @@ class Predictions:
 
 
 def class_names(pipeline: Any, labels: Sequence[Any] | None = None) -> list[Any]:
-    """The classes in the order of the probability columns; ``labels`` are the saved ones of a multi-label model."""
-    return list(labels) if labels is not None else list(pipeline.classes_.tolist())
+    """The classes in the order of the probability columns; ``labels`` are the saved ones of a multi-label model.
+
+    Raises
+    ------
+    InvalidParameterError
+        When the model has several tasks, each with classes of its own.
+    """
+    if labels is not None:
+        return list(labels)
+    if isinstance(pipeline.classes_, dict):
+        tasks = ", ".join(pipeline.classes_)
+        raise InvalidParameterError(f"the model must be of one task; got one of several ({tasks}). Train one for each.")
+    return list(np.asarray(pipeline.classes_).tolist())
 
 
 def has_probabilities(model: Any) -> bool:
