@@ -50,8 +50,8 @@ REVIEWS, GENERAL = "imdb_unsup/sentences.txt.gz", "general_english/sentences.tsv
 #: questions about bank cards: where nothing of a kind is at hand, texts are made from the set's own.
 TRANSFER = {
     "sst2": (REVIEWS, 300_000),
-    "mr": (REVIEWS, 100_000),
-    "cr": (REVIEWS, 60_000),
+    "mr": (REVIEWS, 300_000),
+    "cr": (REVIEWS, 300_000),
     "ag_news": (GENERAL, 12_000),
 }
 #: The student's file.
