@@ -136,6 +136,10 @@ def test_our_own_classifier_is_trained_by_spacy_train(tmp_path):
 
 
 def test_a_config_is_complete_and_says_what_was_asked(tmp_path):
+    pytest.importorskip("onnxruntime")
+    from tiny_encoder import make_tiny_encoder
+
+    make_tiny_encoder(tmp_path, graph="onnx/model_qint8.onnx")
     said = {"file": "int8", "store": "refer", "width": 64, "depth": 3}
     text = init_config(["ner"], "onnx", encoder=tmp_path, lang="de", seed=7, **said)
     config = Config().from_str(text, interpolate=False)
@@ -163,6 +167,35 @@ def test_what_is_refused(run):
         init_config(["ner"], lang="nothing")
     with pytest.raises(InvalidParameterError, match="backbone must be one of 'static', 'onnx'; got 'x'"):
         init_config(["ner"], "x")
+
+
+def test_a_backbone_that_is_not_there_is_refused(tmp_path, run):
+    pytest.importorskip("onnxruntime")
+    from tiny_encoder import make_tiny_encoder
+
+    def refused(*options):
+        code, out, said = run("spacy", "init-config", "--tasks", "ner", *options)
+        assert (code, out) == (2, "")
+        return said.replace(str(tmp_path), "FOLDER")
+
+    onnx = ("--backbone", "onnx", "--encoder")
+    said = refused(*onnx, tmp_path / "nothing")
+    assert "got 'FOLDER/nothing': FOLDER/nothing: there is no such folder. Give the folder that holds" in said
+    folder = make_tiny_encoder(tmp_path / "encoder")
+    said = refused(*onnx, folder, "--encoder-file", "int8")
+    assert "the graph file='int8'; got 'FOLDER/encoder': FOLDER/encoder: has no graph 'int8'; graphs there: " in said
+    assert "onnx/model.onnx. Give one of them" in said
+    (folder / "tokenizer.json").unlink()
+    assert "FOLDER/encoder: has no tokenizer.json. Save it beside the graph" in refused(*onnx, folder)
+    pooled = make_tiny_encoder(tmp_path / "pooled", output="pooled")
+    assert "encoder must be an encoder whose graph gives states of tokens; onnx/model.onnx" in refused(*onnx, pooled)
+    assert "got 'nothing': name_or_path must be the name of packaged vectors ('base-en')" in refused(
+        "--vectors", "nothing"
+    )
+    (tmp_path / "vectors.txt").write_text("")
+    assert "got 'FOLDER/vectors.txt': FOLDER/vectors.txt: " in refused("--vectors", tmp_path / "vectors.txt")
+    (tmp_path / "vectors.txt").write_text("good 0.1 0.2\nbad 0.3 0.4\n")
+    assert run("spacy", "init-config", "--tasks", "ner", "--vectors", tmp_path / "vectors.txt")[0] == 0
 
 
 def _installed():
