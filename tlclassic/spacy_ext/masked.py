@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,23 @@ class MaskedTextCategorizer(TextCategorizer):  # type: ignore[misc]
     spaCy's own takes a missing category for a zero, so that every document without categories teaches that it has none.
     Here a document with a category of 1 is annotated in full, as categories exclude each other; of another only those
     that are written down count; one without categories teaches nothing. Scores are over documents that have any.
+    A document without tokens has zeros, whatever stands beside it in its batch.
     """
 
     @property
     def support_missing_values(self) -> bool:
         """True."""
         return True
+
+    def predict(self, docs: Iterable[Any]) -> Any:
+        """The scores of documents, of shape (n, n_labels)."""
+        # spaCy's own gives zeros where all are empty; beside others an empty one gets the model's bias, or is refused.
+        given: Sequence[Any] = list(docs)
+        kept = [place for place, doc in enumerate(given) if len(doc)]
+        scores = self.model.ops.alloc2f(len(given), len(self.labels))
+        if kept:
+            scores[kept] = super().predict([given[place] for place in kept])
+        return scores
 
     def _examples_to_truth(self, examples: Iterable[Any]) -> tuple[Any, Any]:
         kept = list(examples)

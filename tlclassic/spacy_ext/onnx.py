@@ -47,7 +47,7 @@ class EncoderShim(FrozenShim):
     max_length : int or None
         Tokens of a window; None: as many as the encoder takes.
     overlap : int
-        Pieces that a window shares with the next.
+        Pieces that a window shares with the next; half a window at most.
     threads : int or None
     cache_tokens : int
         Tokens whose states are kept in memory from the first update on.
@@ -241,7 +241,7 @@ def OnnxTok2Vec(
     max_length : int or None
         Tokens of a window; None: as many as the encoder takes.
     overlap : int
-        Pieces that windows of a long document share.
+        Pieces that windows of a long document share; half a window at most.
     threads : int or None
         None: as many as the process may use processors.
     cache_tokens : int
