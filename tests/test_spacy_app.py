@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import re
 import subprocess
@@ -10,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from spacy_cases import LABELS, TEXTS, save_compiled
+from spacy_cases import LABELS, TEXTS, installed, save_compiled
 
 from tlclassic.app.main import main
 from tlclassic.errors import InvalidParameterError
@@ -198,12 +197,8 @@ def test_a_backbone_that_is_not_there_is_refused(tmp_path, run):
     assert run("spacy", "init-config", "--tasks", "ner", "--vectors", tmp_path / "vectors.txt")[0] == 0
 
 
-def _installed():
-    return any(point.name == "tlclassic_textcat" for point in importlib.metadata.entry_points(group="spacy_factories"))
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(not _installed(), reason="spaCy finds the entry points of an installed tlclassic alone")
+@pytest.mark.skipif(not installed(), reason="spaCy finds the entry points of an installed tlclassic alone")
 def test_the_example_of_the_page_runs(tmp_path):
     page = (Path(__file__).resolve().parent.parent / "docs" / "spacy.md").read_text("utf-8")
     block = re.findall(r"^```bash\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)[1]

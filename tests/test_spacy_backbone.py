@@ -336,7 +336,24 @@ def test_what_is_refused(tmp_path, encoder):
         EncoderShim(encoder, store="x")
 
 
-# -- missing categories ----------------------------------------------------------------------------------------------
+# -- missing annotations ---------------------------------------------------------------------------------------------
+
+
+def test_trees_are_scored_where_there_are_any():
+    nlp = spacy.blank("en")
+    nlp.add_pipe("parser", config={"scorer": {"@scorers": "tlclassic.masked_parser_scorer.v1"}})
+    words, tree = ["Anna", "likes", "Berlin"], {"heads": [1, 1, 1], "deps": ["nsubj", "ROOT", "obj"]}
+    bare = Example(Doc(nlp.vocab, words=words * 2), Doc(nlp.vocab, words=words * 2))
+    right = Example(Doc(nlp.vocab, words=words, **tree), Doc(nlp.vocab, words=words, **tree))
+    half = Example(Doc(nlp.vocab, words=words, heads=[1, 1, 0], deps=["nsubj", "ROOT", "x"]), right.reference)
+    parser = nlp.get_pipe("parser")
+    scores = parser.score([bare, right, half])
+    assert (scores["dep_uas"], scores["dep_las"]) == pytest.approx((5 / 6, 5 / 6))
+    assert scores["sents_f"] == 1.0
+    assert parser.score([bare])["dep_las"] is None
+    # What it is for: spaCy's own forgets the words behind a document without a tree.
+    own = spacy.blank("en").add_pipe("parser").score([bare, right, half])
+    assert own["dep_las"] == 0.0
 
 
 def test_what_is_not_annotated_teaches_nothing():

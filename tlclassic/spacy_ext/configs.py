@@ -11,6 +11,9 @@ from tlclassic._validate import check_choice, check_integer
 from tlclassic.errors import EncoderFormatError, InputError, InvalidParameterError, VectorFormatError
 from tlclassic.text import SpacyTokenizer
 
+require("spacy", purpose="A config for spaCy")
+from tlclassic.spacy_ext.masked import PARSER_SCORER  # noqa: E402
+
 __all__ = ["BACKBONES", "TASKS", "init_config"]
 
 TASKS = ("textcat", "textcat_multilabel", "ner", "parser", "tagger", "morphologizer", "senter")
@@ -166,7 +169,8 @@ def _component(task: str) -> dict[str, Any]:
             "use_upper": True,
             "nO": None,
         }
-        return {"factory": task, "model": {**model, "tok2vec": _listener()}}
+        component = {"factory": task, "model": {**model, "tok2vec": _listener()}}
+        return component if task == "ner" else {**component, "scorer": {"@scorers": PARSER_SCORER}}
     return {"factory": task, "model": {"@architectures": "spacy.Tagger.v2", "nO": None, "tok2vec": _listener()}}
 
 

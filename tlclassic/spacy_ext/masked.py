@@ -1,4 +1,4 @@
-"""``tlclassic_masked_textcat``: spaCy's exclusive text categoriser for corpora that only partly have categories."""
+"""``tlclassic_masked_textcat`` and a scorer of trees: spaCy's own on corpora that only partly have annotations."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 
 from tlclassic._compat import require
-from tlclassic.spacy_ext.scoring import CATS_WEIGHTS, masked_cats_score
+from tlclassic.spacy_ext.scoring import CATS_WEIGHTS, masked_cats_score, masked_parser_score
 
 require("spacy", purpose="tlclassic_masked_textcat")
 from spacy.language import Language  # noqa: E402
 from spacy.pipeline.textcat import DEFAULT_SINGLE_TEXTCAT_MODEL, TextCategorizer  # noqa: E402
 from spacy.util import registry  # noqa: E402
 
-__all__ = ["FACTORY", "SCORER", "MaskedTextCategorizer", "make_masked_textcat"]
+__all__ = ["FACTORY", "PARSER_SCORER", "SCORER", "MaskedTextCategorizer", "make_masked_textcat"]
 
 FACTORY = "tlclassic_masked_textcat"
 SCORER = "tlclassic.masked_textcat_scorer.v1"
+PARSER_SCORER = "tlclassic.masked_parser_scorer.v1"
 
 
 class MaskedTextCategorizer(TextCategorizer):  # type: ignore[misc]
@@ -57,6 +58,12 @@ class MaskedTextCategorizer(TextCategorizer):  # type: ignore[misc]
 def make_masked_scorer() -> Callable[..., dict[str, Any]]:
     """The scorer of :class:`MaskedTextCategorizer`."""
     return masked_cats_score
+
+
+@registry.scorers(PARSER_SCORER)  # type: ignore[untyped-decorator]
+def make_masked_parser_scorer() -> Callable[..., dict[str, Any]]:
+    """A scorer for spaCy's parser where not every document has a tree."""
+    return masked_parser_score
 
 
 @Language.factory(  # type: ignore[untyped-decorator]
