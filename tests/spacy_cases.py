@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+
 import tlclassic
 from tlclassic import NgramClassifier, TokenTagger
 
@@ -27,3 +29,8 @@ def save_tagger(folder, tags, name="tagger.tlc"):
     path = folder / name
     TokenTagger(vectors=None, epochs=5).fit(SENTENCES, tags).compile(dtype="float32").save(path)
     return path
+
+
+def installed():
+    """Whether spaCy's own commands find tlclassic: by the entry points of an installed package."""
+    return any(point.name == "tlclassic_textcat" for point in importlib.metadata.entry_points(group="spacy_factories"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import re
 import subprocess
@@ -10,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from spacy_cases import LABELS, TEXTS, save_compiled
+from spacy_cases import LABELS, TEXTS, installed, save_compiled
 
 from tlclassic.app.main import main
 from tlclassic.errors import InvalidParameterError
@@ -136,6 +135,10 @@ def test_our_own_classifier_is_trained_by_spacy_train(tmp_path):
 
 
 def test_a_config_is_complete_and_says_what_was_asked(tmp_path):
+    pytest.importorskip("onnxruntime")
+    from tiny_encoder import make_tiny_encoder
+
+    make_tiny_encoder(tmp_path, graph="onnx/model_qint8.onnx")
     said = {"file": "int8", "store": "refer", "width": 64, "depth": 3}
     text = init_config(["ner"], "onnx", encoder=tmp_path, lang="de", seed=7, **said)
     config = Config().from_str(text, interpolate=False)
@@ -165,12 +168,37 @@ def test_what_is_refused(run):
         init_config(["ner"], "x")
 
 
-def _installed():
-    return any(point.name == "tlclassic_textcat" for point in importlib.metadata.entry_points(group="spacy_factories"))
+def test_a_backbone_that_is_not_there_is_refused(tmp_path, run):
+    pytest.importorskip("onnxruntime")
+    from tiny_encoder import make_tiny_encoder
+
+    def refused(*options):
+        code, out, said = run("spacy", "init-config", "--tasks", "ner", *options)
+        assert (code, out) == (2, "")
+        return said.replace(str(tmp_path), "FOLDER")
+
+    onnx = ("--backbone", "onnx", "--encoder")
+    said = refused(*onnx, tmp_path / "nothing")
+    assert "got 'FOLDER/nothing': FOLDER/nothing: there is no such folder. Give the folder that holds" in said
+    folder = make_tiny_encoder(tmp_path / "encoder")
+    said = refused(*onnx, folder, "--encoder-file", "int8")
+    assert "the graph file='int8'; got 'FOLDER/encoder': FOLDER/encoder: has no graph 'int8'; graphs there: " in said
+    assert "onnx/model.onnx. Give one of them" in said
+    (folder / "tokenizer.json").unlink()
+    assert "FOLDER/encoder: has no tokenizer.json. Save it beside the graph" in refused(*onnx, folder)
+    pooled = make_tiny_encoder(tmp_path / "pooled", output="pooled")
+    assert "encoder must be an encoder whose graph gives states of tokens; onnx/model.onnx" in refused(*onnx, pooled)
+    assert "got 'nothing': name_or_path must be the name of packaged vectors ('base-en')" in refused(
+        "--vectors", "nothing"
+    )
+    (tmp_path / "vectors.txt").write_text("")
+    assert "got 'FOLDER/vectors.txt': FOLDER/vectors.txt: " in refused("--vectors", tmp_path / "vectors.txt")
+    (tmp_path / "vectors.txt").write_text("good 0.1 0.2\nbad 0.3 0.4\n")
+    assert run("spacy", "init-config", "--tasks", "ner", "--vectors", tmp_path / "vectors.txt")[0] == 0
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not _installed(), reason="spaCy finds the entry points of an installed tlclassic alone")
+@pytest.mark.skipif(not installed(), reason="spaCy finds the entry points of an installed tlclassic alone")
 def test_the_example_of_the_page_runs(tmp_path):
     page = (Path(__file__).resolve().parent.parent / "docs" / "spacy.md").read_text("utf-8")
     block = re.findall(r"^```bash\n(.*?)^```", page, flags=re.MULTILINE | re.DOTALL)[1]

@@ -23,7 +23,8 @@ def windows(n: int, size: int, overlap: int) -> list[tuple[int, int, int, int]]:
     """Windows over n pieces: ``(first, last + 1, from, to)``, of which the states from..to are taken from this window.
 
     Every window is full as far as the text goes. Where two overlap, each piece is taken from the one in which it stands
-    farther from the edge.
+    farther from the edge. Windows share ``overlap`` pieces, and never more than half of them: every piece is then
+    computed about twice at most, however small the windows are.
 
     Examples
     --------
@@ -34,7 +35,7 @@ def windows(n: int, size: int, overlap: int) -> list[tuple[int, int, int, int]]:
     """
     if n <= size:
         return [(0, n, 0, n)] if n else []
-    step = max(1, size - overlap)
+    step = size - min(overlap, size // 2)
     starts = [*range(0, n - size, step), n - size]
     found = []
     taken = 0
@@ -61,7 +62,7 @@ def piece_states(
     texts : sequence of str
         None is truncated.
     overlap : int
-        Pieces that a window shares with the next one.
+        Pieces that a window shares with the next one; half a window at most.
     layers : sequence of str
         Names of the graph's outputs whose states are put side by side; by default those of its answer.
 

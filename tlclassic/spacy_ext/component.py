@@ -11,7 +11,7 @@ from typing import Any, Self
 from tlclassic._compat import require
 from tlclassic._validate import check_choice
 from tlclassic.errors import ArtifactError, InvalidParameterError
-from tlclassic.spacy_ext.files import ModelFiles
+from tlclassic.spacy_ext.files import STORES, ModelFiles
 from tlclassic.storage import atomic_write
 
 require("spacy", purpose="A spaCy component")
@@ -19,10 +19,8 @@ import srsly  # noqa: E402
 from spacy.pipeline.pipe import Pipe  # noqa: E402
 from spacy.util import minibatch  # noqa: E402
 
-__all__ = ["STORES", "ModelComponent"]
+__all__ = ["ModelComponent"]
 
-#: Whether a saved pipeline holds the model's files, or refers to them by path and digest.
-STORES = ("embed", "refer")
 _CFG, _FOLDER = "cfg", "model"
 
 

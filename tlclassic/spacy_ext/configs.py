@@ -8,8 +8,11 @@ from typing import Any
 
 from tlclassic._compat import require
 from tlclassic._validate import check_choice, check_integer
-from tlclassic.errors import InvalidParameterError
+from tlclassic.errors import EncoderFormatError, InputError, InvalidParameterError, VectorFormatError
 from tlclassic.text import SpacyTokenizer
+
+require("spacy", purpose="A config for spaCy")
+from tlclassic.spacy_ext.masked import PARSER_SCORER  # noqa: E402
 
 __all__ = ["BACKBONES", "TASKS", "init_config"]
 
@@ -59,7 +62,8 @@ def init_config(
     Raises
     ------
     InvalidParameterError
-        For a task that is unknown or given twice, a language that spaCy does not know, no ``encoder`` for "onnx".
+        For a task that is unknown or given twice, a language that spaCy does not know, ``vectors`` or an ``encoder``
+        that cannot be opened.
     """
     spacy = require("spacy", purpose="A config for spaCy")
     from thinc.api import Config
@@ -71,6 +75,11 @@ def init_config(
     SpacyTokenizer(lang)  # refuses a language that spaCy does not know
     check_integer("width", width, low=1)
     check_integer("max_steps", max_steps, low=1)
+    # Now, and not when `spacy train` has read its corpora.
+    if backbone == "static":
+        _check_vectors(vectors)
+    else:
+        _check_encoder(encoder, file)
     model: dict[str, Any] = {"store": store, "width": width}
     if backbone == "static":
         model |= {"@architectures": "tlclassic.StaticVectors.v1", "vectors": os.fspath(vectors)}
@@ -105,6 +114,30 @@ def _check(tasks: Sequence[str], backbone: str, encoder: Any) -> None:
         )
 
 
+def _check_vectors(vectors: Any) -> None:
+    from tlclassic.vectors import load_vectors
+
+    try:
+        load_vectors(vectors, limit=1)
+    except (InputError, InvalidParameterError, VectorFormatError, OSError) as error:
+        raise InvalidParameterError(
+            f"vectors must be the name of packaged vectors or a file or folder of word vectors; got {str(vectors)!r}: "
+            f"{error}"
+        ) from error
+
+
+def _check_encoder(encoder: Any, file: str) -> None:
+    from tlclassic.spacy_ext.stored_encoder import StoredEncoder
+
+    try:
+        StoredEncoder(encoder, file=file, parameter="encoder").encoder.open()
+    except EncoderFormatError as error:
+        raise InvalidParameterError(
+            f"encoder must be the folder of an ONNX encoder that has the graph file={file!r}; got {str(encoder)!r}: "
+            f"{error}"
+        ) from error
+
+
 def _listener() -> dict[str, Any]:
     return {
         "@architectures": "spacy.Tok2VecListener.v1",
@@ -136,7 +169,8 @@ def _component(task: str) -> dict[str, Any]:
             "use_upper": True,
             "nO": None,
         }
-        return {"factory": task, "model": {**model, "tok2vec": _listener()}}
+        component = {"factory": task, "model": {**model, "tok2vec": _listener()}}
+        return component if task == "ner" else {**component, "scorer": {"@scorers": PARSER_SCORER}}
     return {"factory": task, "model": {"@architectures": "spacy.Tagger.v2", "nO": None, "tok2vec": _listener()}}
 
 

@@ -14,8 +14,10 @@ from typing import Any
 from tlclassic.errors import ArtifactError, InputError
 from tlclassic.storage import atomic_write
 
-__all__ = ["ModelFiles"]
+__all__ = ["STORES", "ModelFiles"]
 
+#: Whether a saved pipeline holds the model's files, or refers to them by path and digest.
+STORES = ("embed", "refer")
 #: What the file of a model that is no folder is called inside a pipeline.
 SINGLE = "model.tlc"
 

@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlclassic._compat import require
-from tlclassic._validate import check_choice, check_integer
-from tlclassic.errors import ArtifactError, InvalidParameterError
+from tlclassic._validate import check_integer
 from tlclassic.spacy_ext.aligning import align, token_spans
 from tlclassic.spacy_ext.building import build_tok2vec
-from tlclassic.spacy_ext.component import STORES
 from tlclassic.spacy_ext.frozen import FrozenShim, TokenCache, doc_key, frozen_layer
+from tlclassic.spacy_ext.stored_encoder import StoredEncoder
 
 require("spacy", purpose="tlclassic.OnnxTok2Vec.v1")
 import srsly  # noqa: E402
@@ -48,7 +47,7 @@ class EncoderShim(FrozenShim):
     max_length : int or None
         Tokens of a window; None: as many as the encoder takes.
     overlap : int
-        Pieces that a window shares with the next.
+        Pieces that a window shares with the next; half a window at most.
     threads : int or None
     cache_tokens : int
         Tokens whose states are kept in memory from the first update on.
@@ -67,58 +66,18 @@ class EncoderShim(FrozenShim):
         cache_tokens: int = 0,
     ) -> None:
         super().__init__()
-        check_choice("store", store, STORES)
         check_integer("overlap", overlap, low=0)
         check_integer("cache_tokens", cache_tokens, low=0)
-        self.path = None if model is None else os.fspath(model)
-        self.store = store
+        self.stored = StoredEncoder(model, file=file, store=store, max_length=max_length, threads=threads)
         self.layers = tuple(layers)
         self.overlap = overlap
-        self.threads = threads
         self.cache = TokenCache(cache_tokens)
-        self._options: dict[str, Any] = {"file": file, "max_length": max_length}
-        self._given: tuple[dict[str, Any], Any] | None = None
         self._training = False
 
-    @cached_property
+    @property
     def encoder(self) -> Any:
-        """The encoder, opened when it is first needed.
-
-        Raises
-        ------
-        EncoderFormatError, InvalidParameterError, ArtifactError
-            When there is none, its graph gives no states of tokens, or it is another than the pipeline was saved with.
-        """
-        from tlclassic.encoders import OnnxEncoder
-        from tlclassic.encoders.state import from_state
-
-        if self._given is not None:
-            encoder = from_state(*self._given)
-            self._check_digest(encoder)
-        elif self.path is None:
-            raise InvalidParameterError("model must be the path of an encoder's folder; got none.")
-        else:
-            encoder = OnnxEncoder(self.path, **self._options)
-        if self.threads is not None:
-            encoder.set_params(threads=self.threads)
-        if encoder.output != "hidden":
-            raise InvalidParameterError(
-                f"model must be an encoder whose graph gives states of tokens; {encoder.spec.graph} gives "
-                f"{encoder.output}. Export it with: tlclassic encoder export FOLDER OUT"
-            )
-        return encoder
-
-    def _check_digest(self, encoder: Any) -> None:
-        """Of an encoder that was referred to: whether its files are the ones that there were."""
-        if self.store != "refer" or self._given is None:
-            return
-        expected = self._given[0]["encoder"]["files"]
-        changed = [name for name, digest in expected.items() if encoder.files.digest(name) != digest]
-        if changed:
-            raise ArtifactError(
-                f"{self.path}: this is not the encoder that the pipeline was trained with ({', '.join(changed)} "
-                "changed). Put the right one there, or train again."
-            )
+        """The encoder, opened when it is first needed; raises as :attr:`StoredEncoder.encoder` does."""
+        return self.stored.encoder
 
     @property
     def width(self) -> int:
@@ -174,34 +133,26 @@ class EncoderShim(FrozenShim):
 
     def to_bytes(self) -> bytes:
         """The encoder's files, or their path and digests."""
-        from tlclassic.encoders.state import to_state
-
-        facts, arrays = to_state(self.encoder, include_model=self.store == "embed")
-        settings = {"store": self.store, "layers": list(self.layers), "overlap": self.overlap}
-        files = {name.removeprefix("encoder/"): array.tobytes() for name, array in sorted(arrays.items())}
+        facts, files = self.stored.state()
+        settings = {"store": self.stored.store, "layers": list(self.layers), "overlap": self.overlap}
         said = json.dumps({"encoder": facts, "settings": settings}, sort_keys=True)
         raw: bytes = srsly.msgpack_dumps({"facts": said, "files": files})
         return raw
 
     def from_bytes(self, data: bytes) -> Self:
         """The inverse of :meth:`to_bytes`."""
-        from tlclassic.encoders import MemoryFiles
-
         held = srsly.msgpack_loads(data)
         said = json.loads(held["facts"])
-        settings, facts = said["settings"], said["encoder"]
-        self.store, self.layers, self.overlap = settings["store"], tuple(settings["layers"]), settings["overlap"]
-        if self.store == "refer":
-            self.path = facts["encoder"]["path"]
-        self._given = (facts, MemoryFiles(held["files"]) if self.store == "embed" else self.path)
-        for name in ("encoder", "_sample"):
-            self.__dict__.pop(name, None)
+        settings = said["settings"]
+        self.layers, self.overlap = tuple(settings["layers"]), settings["overlap"]
+        self.stored.take(settings["store"], said["encoder"], held["files"])
+        self.__dict__.pop("_sample", None)
         # States of another encoder, it may be.
         self.cache = TokenCache(self.cache.max_tokens)
         return self
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.to_bytes(), self.threads)
+        return _again, (self.to_bytes(), self.stored.threads)
 
 
 def _again(raw: bytes, threads: int | None) -> EncoderShim:
@@ -290,7 +241,7 @@ def OnnxTok2Vec(
     max_length : int or None
         Tokens of a window; None: as many as the encoder takes.
     overlap : int
-        Pieces that windows of a long document share.
+        Pieces that windows of a long document share; half a window at most.
     threads : int or None
         None: as many as the process may use processors.
     cache_tokens : int

@@ -16,8 +16,7 @@ from tlclassic._compat import require
 from tlclassic._validate import check_choice
 from tlclassic.errors import InvalidParameterError
 from tlclassic.spacy_ext.building import build_tok2vec
-from tlclassic.spacy_ext.component import STORES
-from tlclassic.spacy_ext.files import ModelFiles
+from tlclassic.spacy_ext.files import STORES, ModelFiles
 from tlclassic.spacy_ext.frozen import FrozenShim, frozen_layer
 
 require("spacy", purpose="tlclassic.StaticVectors.v1")

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from tlclassic._compat import require
 from tlclassic.errors import InvalidParameterError
 from tlclassic.spacy_ext.component import ModelComponent
 from tlclassic.spacy_ext.scoring import score_cats, score_ents, score_spans, score_tags
-from tlclassic.tagging import CompiledTagger
+from tlclassic.spacy_ext.stored_encoder import StoredEncoder
+from tlclassic.tagging import CompiledTagger, EncoderStates
 from tlclassic.tagging.schemes import entities
 
 require("spacy", purpose="tlclassic_tagger")
+import srsly  # noqa: E402
 from spacy.language import Language  # noqa: E402
 from spacy.tokens import Span  # noqa: E402
 
@@ -45,8 +48,15 @@ class TaggerComponent(ModelComponent):
     vocab : Vocab
     name : str
     model : path-like
-        A :class:`~tlclassic.TokenTagger` that was saved, compiled or not; one without ``states``.
+        A :class:`~tlclassic.TokenTagger` that was saved, compiled or not.
     store : {"embed", "refer"}, default "embed"
+        Whether a saved pipeline holds tagger and encoder, or their paths and digests.
+    encoder : path-like or None
+        Of a tagger that was trained with the token states of an ONNX encoder: the encoder's folder.
+    encoder_file : str, default "auto"
+        Which of the encoder's graphs: "fp32", "int8", "auto" or a path in the folder.
+    threads : int or None, default None
+        Of the encoder; None: as many as the process may use processors.
     targets : dict of str to str, optional
         Task → "ents", "tag", "pos", "spans:KEY" or, for labels of a sentence, "cats" (the document has those of its
         first sentence). By default tags that mark entities go to "ents", the tasks "upos" and "pos" to "pos", others
@@ -56,6 +66,7 @@ class TaggerComponent(ModelComponent):
     """
 
     _without_model = "there is none. Set it in the config to a tagger saved by tlclassic"
+    _encoder: StoredEncoder | None = None
 
     def __init__(
         self,
@@ -66,6 +77,9 @@ class TaggerComponent(ModelComponent):
         store: str = "embed",
         targets: Mapping[str, str] | None = None,
         overwrite: bool = True,
+        encoder: str | os.PathLike[str] | None = None,
+        encoder_file: str = "auto",
+        threads: int | None = None,
     ) -> None:
         chosen = dict(targets or {})
         for task, target in chosen.items():
@@ -73,20 +87,30 @@ class TaggerComponent(ModelComponent):
                 raise InvalidParameterError(
                     f"targets[{task!r}] must be one of {', '.join(map(repr, TARGETS))} or 'spans:KEY'; got {target!r}."
                 )
-        super().__init__(vocab, name, model, store, {"targets": chosen, "overwrite": bool(overwrite)})
+        cfg = {"targets": chosen, "overwrite": bool(overwrite), "threads": threads}
+        super().__init__(vocab, name, model, store, cfg)
+        if encoder is not None:
+            self._encoder = StoredEncoder(encoder, file=encoder_file, store=store, parameter="encoder")
 
     def _open(self, path: Path) -> CompiledTagger:
-        tagger = CompiledTagger.load(path)
-        if tagger.model_.width:
-            raise InvalidParameterError(
-                f"model must be a tagger without states; {path} needs {tagger.model_.width} numbers of each "
-                "token. Train one without, or use the encoder as the pipeline's backbone (tlclassic.OnnxTok2Vec.v1)."
-            )
+        tagger = CompiledTagger.load(path, states=self._states())
+        _check_width(tagger, path)
         known = {task.name for task in tagger.tasks_}
         unknown = sorted(set(self.cfg["targets"]) - known)
         if unknown:
             raise InvalidParameterError(f"targets must name tasks of the tagger ({sorted(known)}); got {unknown}.")
         return tagger
+
+    def _states(self) -> EncoderStates | None:
+        if self._encoder is None:
+            return None
+        self._encoder.threads = self.cfg.get("threads")
+        return EncoderStates(self._encoder.encoder)
+
+    @property
+    def _can_tell(self) -> bool:
+        here = self._encoder is None or self._encoder.can_open
+        return self._opened is not None or (here and super()._can_tell)
 
     def targets(self) -> dict[str, str]:
         """Where each task's tags go."""
@@ -154,6 +178,45 @@ class TaggerComponent(ModelComponent):
                 doc = docs[sentence.doc]
                 doc.cats = {**doc.cats, **{str(name): float(name in chosen) for name in classes}}
 
+    # -- saving ------------------------------------------------------------------------------------------------------
+
+    def to_bytes(self, *, exclude: Iterable[str] = ()) -> bytes:
+        """The component as bytes; tagger and encoder are with it unless ``store`` is "refer"."""
+        tagger = super().to_bytes(exclude=exclude)
+        if self._encoder is None:
+            return tagger
+        facts, files = self._encoder.state()
+        held = {"tagger": tagger, "encoder": json.dumps(facts, sort_keys=True), "files": files}
+        raw: bytes = srsly.msgpack_dumps(held)
+        return raw
+
+    def from_bytes(self, bytes_data: bytes, *, exclude: Iterable[str] = ()) -> Self:
+        """The inverse of :meth:`to_bytes`."""
+        held = srsly.msgpack_loads(bytes_data)
+        self._encoder = None
+        if "tagger" not in held:
+            return super().from_bytes(bytes_data, exclude=exclude)
+        super().from_bytes(held["tagger"], exclude=exclude)
+        self._encoder = StoredEncoder(None, parameter="encoder")
+        self._encoder.take(self.store, json.loads(held["encoder"]), held["files"])
+        return self
+
+    def to_disk(self, path: str | os.PathLike[str], *, exclude: Iterable[str] = ()) -> None:
+        """Write the component into the folder ``path``; tagger and encoder are with it unless ``store`` is "refer"."""
+        super().to_disk(path, exclude=exclude)
+        StoredEncoder.clear(Path(path))
+        if self._encoder is not None:
+            self._encoder.to_disk(Path(path))
+
+    def from_disk(self, path: str | os.PathLike[str], *, exclude: Iterable[str] = ()) -> Self:
+        """The inverse of :meth:`to_disk`."""
+        # First, since the tagger is opened with its encoder.
+        self._encoder = None
+        if StoredEncoder.lies_in(Path(path)):
+            self._encoder = StoredEncoder(None, parameter="encoder")
+            self._encoder.from_disk(Path(path))
+        return super().from_disk(path, exclude=exclude)
+
     def score(self, examples: Iterable[Any], **kwargs: Any) -> dict[str, Any]:
         """spaCy's scores of whatever the tasks write."""
         kept = list(examples)
@@ -170,6 +233,29 @@ class TaggerComponent(ModelComponent):
             else:
                 scores |= score_spans(kept, target.removeprefix(_SPANS))
         return scores
+
+
+def _check_width(tagger: CompiledTagger, path: Path) -> None:
+    """Raise unless the tagger has the states that it was trained with, if any."""
+    wanted = tagger.model_.width
+    if tagger.states is None:
+        if wanted:
+            raise InvalidParameterError(
+                f"encoder must be given: {path} was trained with {wanted} numbers of each token. Set it in the config "
+                "to the folder of the encoder that it was trained with."
+            )
+        return
+    if not wanted:
+        raise InvalidParameterError(
+            f"encoder must be left out: {path} was trained without states of tokens. Leave it out, or train the "
+            "tagger with it: tlclassic tag train --encoder"
+        )
+    width = tagger.states([["a"]])[0].shape[1]
+    if width != wanted:
+        raise InvalidParameterError(
+            f"encoder must give {wanted} numbers of each token, as {path} was trained with; it gives {width}. Give the "
+            "folder of the encoder that the tagger was trained with."
+        )
 
 
 def _target(task: Any) -> str:
@@ -204,7 +290,15 @@ def _without_overlap(first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
 @Language.factory(  # type: ignore[untyped-decorator]
     FACTORY,
     assigns=["doc.ents", "doc.spans", "doc.cats", "token.ent_iob", "token.ent_type", "token.tag", "token.pos"],
-    default_config={"model": None, "store": "embed", "targets": {}, "overwrite": True},
+    default_config={
+        "model": None,
+        "store": "embed",
+        "targets": {},
+        "overwrite": True,
+        "encoder": None,
+        "encoder_file": "auto",
+        "threads": None,
+    },
     default_score_weights={
         "ents_f": 1.0,
         "ents_p": 0.0,
@@ -215,7 +309,18 @@ def _without_overlap(first: Sequence[Any], second: Sequence[Any]) -> list[Any]:
     },
 )
 def make_tagger(
-    nlp: Language, name: str, model: str | None, store: str, targets: dict[str, str], overwrite: bool
+    nlp: Language,
+    name: str,
+    model: str | None,
+    store: str,
+    targets: dict[str, str],
+    overwrite: bool,
+    encoder: str | None,
+    encoder_file: str,
+    threads: int | None,
 ) -> TaggerComponent:
     """The factory of :class:`TaggerComponent`."""
-    return TaggerComponent(nlp.vocab, name, model=model, store=store, targets=targets, overwrite=overwrite)
+    return TaggerComponent(
+        nlp.vocab, name, model=model, store=store, targets=targets, overwrite=overwrite, encoder=encoder,
+        encoder_file=encoder_file, threads=threads,
+    )  # fmt: skip
