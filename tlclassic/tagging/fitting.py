@@ -13,6 +13,7 @@ from tlclassic.kernels import load
 from tlclassic.tagging.features import Block, Settings, pair_array, read_block
 from tlclassic.tagging.lexicon import Lexicon
 from tlclassic.tagging.model import TaggerModel, columns_of, label_shares, with_rows
+from tlclassic.tagging.projection import fit_projection
 from tlclassic.tagging.tasks import Targets
 
 __all__ = ["Training", "fit_model"]
@@ -35,6 +36,7 @@ class Training:
     min_count: int
     random_state: int
     chain: bool = False
+    state_dims: int | None = None
     progress: Callable[[int, int], None] | None = None
 
 
@@ -69,9 +71,12 @@ def fit_model(
     """
     block = read_block(sentences, settings, lexicon)
     inputs = Inputs(block, _number(block, settings, training.min_count), settings, lexicon)
-    if training.chain and len({task.kind == "tags" for task in targets.tasks}) == 2:
-        return fit_chain(inputs, targets, states, training)
-    return fit_inputs(inputs, targets, states, training)
+    projection = fit_projection(states, training.state_dims)
+    if projection is not None:
+        states = projection.apply(states)
+    chained = training.chain and len({task.kind == "tags" for task in targets.tasks}) == 2
+    model = (fit_chain if chained else fit_inputs)(inputs, targets, states, training)
+    return model if projection is None else projection.folded(model)
 
 
 def fit_inputs(inputs: Inputs, targets: Targets, states: Floats, training: Training) -> TaggerModel:

@@ -31,7 +31,7 @@ __all__ = ["TokenTagger"]
 #: Parameters that are kept in a saved file.
 _PLAIN = (
     "algorithm", "window", "affixes", "char_ngrams", "pairs", "classes", "reach", "scheme", "bilou", "epochs",
-    "learning_rate", "margin", "dropout", "min_count", "chain", "random_state",
+    "learning_rate", "margin", "dropout", "min_count", "chain", "state_dims", "random_state",
 )  # fmt: skip
 
 
@@ -64,6 +64,9 @@ class TokenTagger(Predictor, BaseEstimator):  # type: ignore[misc]
     states : callable or None, default None
         Further numbers of each token, such as :class:`~tlclassic.tagging.EncoderStates`: from a list of sentences
         to an array (tokens, width) for each. Not saved; give it again on loading.
+    state_dims : int or None, default 128
+        Principal components of the states, each column at unit variance, that are learned from; None: all columns. They
+        are folded into the file, which takes the states themselves.
     scheme : {"auto", "none", "iob2", "bilou"}, default "auto"
         How tags mark entities; "auto": told by the tags.
     bilou : bool, default True
@@ -113,6 +116,7 @@ class TokenTagger(Predictor, BaseEstimator):  # type: ignore[misc]
         classes: Sequence[int] = (64, 256, 1024),
         reach: int = -1,
         states: States | None = None,
+        state_dims: int | None = 128,
         scheme: str = "auto",
         bilou: bool = True,
         epochs: int = 10,
@@ -133,6 +137,7 @@ class TokenTagger(Predictor, BaseEstimator):  # type: ignore[misc]
         self.classes = classes
         self.reach = reach
         self.states = states
+        self.state_dims = state_dims
         self.scheme = scheme
         self.bilou = bilou
         self.epochs = epochs
@@ -179,6 +184,7 @@ class TokenTagger(Predictor, BaseEstimator):  # type: ignore[misc]
             dropout=self.dropout,
             min_count=self.min_count,
             chain=bool(self.chain),
+            state_dims=self.state_dims,
             random_state=self.random_state,
             progress=self.progress,
         )
@@ -197,6 +203,8 @@ class TokenTagger(Predictor, BaseEstimator):  # type: ignore[misc]
         check_number("learning_rate", self.learning_rate, low=1e-6)
         check_number("margin", self.margin, low=0)
         check_number("dropout", self.dropout, low=0, high=0.95)
+        if self.state_dims is not None:
+            check_integer("state_dims", self.state_dims, low=1)
         if self.char_ngrams is not None:
             low, high = self.char_ngrams
             check_integer("char_ngrams[0]", low, low=1, high=16)
