@@ -240,7 +240,7 @@ def linear(name: str) -> Any:
 
 
 def without(name: str, part: str, results: Results) -> None:
-    """Dev score without a kind of text: "transfer", or the name of a way of making texts."""
+    """Dev score and log loss without "transfer" texts, a way of making texts, or "nothing", to compare with."""
     if (key := f"{name} without {part}") in results:
         return
     from tlclassic.distillation import METHODS
@@ -256,7 +256,8 @@ def without(name: str, part: str, results: Results) -> None:
         threads=1,
         **{**OPTIONS[name], **options},
     )
-    results.add(key, {"set": name, "without": part, "dev_student": round(100 * result.best.score, 2)})
+    row = {"dev_student": round(100 * result.best.score, 2), "dev_log_loss": round(result.best.log_loss, 4)}
+    results.add(key, {"set": name, "without": part, **row})
 
 
 #: Up to so many labels the teacher is fitted to pairs (SetFit: Tunstall et al. 2022, https://arxiv.org/abs/2209.11055),

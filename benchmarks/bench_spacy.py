@@ -1,6 +1,6 @@
 """Inside spaCy: backbones for tagger, parser, NER and textcat; components beside spaCy's own. Resumable by row.
 
-Every pipeline is trained the same way: PASSES passes over the first LIMIT sentences (spacy_corpora), one a document,
+Every pipeline is trained the same way: PASSES passes over LIMIT sentences (spacy_corpora), one a document,
 batches that grow from 300 to 1,000 words, Adam at 0.001, dropout 0.1, one seed. After each pass it is measured on dev,
 and the best one is measured on test, once. Attachment scores leave out punctuation, as spaCy's scorer does; tokens are
 the corpus's own. "Words a second" is `nlp.pipe` from raw text with the tokeniser, in processor time of one thread.

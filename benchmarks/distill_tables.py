@@ -107,10 +107,20 @@ def distillation_few() -> str:
     return table(["set", "labels", *heads], body)
 
 
+def distillation_without() -> str:
+    """Dev of a student without one of the ways of making texts, or without the texts that have no labels."""
+    body = [
+        [row["set"], row["without"].replace("_", " "), f"{row['dev_student']:.2f}", f"{row['dev_log_loss']:.4f}"]
+        for key, row in _rows().items() if " without " in key
+    ]  # fmt: skip
+    return table(["set", "without", "accuracy on dev", "log loss on dev"], body)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "cascade": cascade,
     "cascade_promise": cascade_promise,
     "distillation": distillation,
     "distillation_few": distillation_few,
     "distillation_speed": distillation_speed,
+    "distillation_without": distillation_without,
 }

@@ -15,10 +15,14 @@ def _rows(end: str) -> list[dict[str, Any]]:
 def tagging_accuracy() -> str:
     """Dev and test figures of each set and task."""
     body = []
-    for row in _rows("test"):
+    for row, with_steps in [(row, "") for row in _rows("test")] + [(row, ", more steps") for row in _rows("steps")]:
         size = f"{row['bytes_compiled'] / 1e6:.1f}"
         body += [
-            [f"{row['set']}, {task}", *(f"{row[each][task]:.2f}" for each in ("dev", "test", "test_compiled")), size]
+            [
+                f"{row['set']}, {task}{with_steps}",
+                *(f"{row[each][task]:.2f}" for each in ("dev", "test", "test_compiled")),
+                size,
+            ]
             for task in row["test"]
         ]
     body += [

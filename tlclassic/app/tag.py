@@ -87,7 +87,12 @@ def train(
         typer.Option(help="Shortest and longest character n-gram of a token.", show_default=False),
     ] = None,
     encoder: EncoderOption = None,
+    reach: Annotated[
+        int, typer.Option(help="Word vectors of so many words on each side as features; -1 for none.", min=-1)
+    ] = -1,
     epochs: Annotated[int, typer.Option(help="Passes over the sentences.", min=1)] = 10,
+    learning_rate: Annotated[float, typer.Option(help="Length of the steps.")] = 0.2,
+    min_count: Annotated[int, typer.Option(help="Features seen less often are left out.", min=1)] = 1,
     dropout: Annotated[float, typer.Option(help="Share of the features left out at random while learning.")] = 0.3,
     seed: Annotated[int, typer.Option(help="Of the order of the sentences and the dropout.", min=0)] = 0,
     compiled: Annotated[
@@ -109,8 +114,11 @@ def train(
             algorithm=str(algorithm),
             vectors=None if vectors == "none" else vectors,
             char_ngrams=char_ngrams,
+            reach=reach,
             states=_states(encoder),
             epochs=epochs,
+            learning_rate=learning_rate,
+            min_count=min_count,
             dropout=dropout,
             random_state=seed,
             progress=advance,
