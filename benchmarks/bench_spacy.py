@@ -6,7 +6,7 @@ and the best one is measured on test, once. Attachment scores leave out punctuat
 the corpus's own. "Words a second" is `nlp.pipe` from raw text with the tokeniser, in processor time of one thread.
 MiniLM lies in the folder $TLCLASSIC_ENCODER, exported and quantised (`tlclassic encoder export`, `quantize`).
 
-    python benchmarks/bench_spacy.py train|joint|components      # everything that is missing of these, or of all
+    python benchmarks/bench_spacy.py train|joint|components|threads      # what is missing of these, or of all
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from spacy_corpora import corpus, examples, n_words, texts  # noqa: E402
 from thinc.api import Config, fix_random_seed  # noqa: E402
 
 import tlclassic  # noqa: E402
+from tlclassic.evaluation import interleaved  # noqa: E402
 from tlclassic.spacy_ext import register  # noqa: E402
 from tlclassic.spacy_ext.configs import init_config  # noqa: E402
 
@@ -52,7 +53,7 @@ HASH_EMBED_CNN = {
 BACKBONES = ("HashEmbedCNN", "StaticVectors base-en", "OnnxTok2Vec MiniLM fp32", "OnnxTok2Vec MiniLM int8")
 
 
-def pipeline(tasks: list[str], backbone: str) -> Any:
+def pipeline(tasks: list[str], backbone: str, threads: int = 1) -> Any:
     """An untrained pipeline; the default has the heads of the others, and spaCy's own Tok2Vec."""
     kind = backbone.split()[0]
     if kind == "OnnxTok2Vec":
@@ -64,7 +65,7 @@ def pipeline(tasks: list[str], backbone: str) -> Any:
     if kind == "HashEmbedCNN":
         config["components"]["tok2vec"]["model"] = HASH_EMBED_CNN
     if kind == "OnnxTok2Vec":
-        config["components"]["tok2vec"]["model"]["threads"] = 1
+        config["components"]["tok2vec"]["model"]["threads"] = threads
     return load_model_from_config(config, auto_fill=True)
 
 
@@ -165,6 +166,30 @@ def bench_joint(results: Results) -> None:
         results.add(key, {"backbone": backbone, **row, "words_per_s": words_per_second(nlp, "ewt")})
 
 
+def bench_threads(results: Results) -> None:
+    """Words a second of wall time of tagger and parser over MiniLM, its encoder on one thread and on two.
+
+    Both pipelines of a graph are trained on a few sentences alone: what they have learned hardly changes their speed.
+    """
+    few, raw = corpus("ewt", "train")[:200], texts(corpus("ewt", "test")[:1000])
+    for file in ("fp32", "int8"):
+        if (key := f"threads {file}") in results:
+            continue
+        timed = {}
+        for threads in (1, 2):
+            nlp = pipeline(TASKS["ewt"], f"OnnxTok2Vec MiniLM {file}", threads)
+            rows = examples(few, nlp.vocab)
+            optimizer = nlp.initialize(lambda rows=rows: rows)
+            for batch in minibatch(rows, 20):
+                nlp.update(batch, sgd=optimizer)
+            _forget(nlp)
+            timed[str(threads)] = lambda nlp=nlp: list(nlp.pipe(raw, batch_size=128))
+        times = interleaved(timed, repeats=5)
+        words = sum(map(len, timed["1"]()))
+        rates = {threads: round(words / times[threads]["median"]) for threads in timed}
+        results.add(key, {"file": file, "words": words, "words_per_s": rates})
+
+
 # -- components ------------------------------------------------------------------------------------------------------
 
 
@@ -260,7 +285,7 @@ def component_row(name: str, data: dict[str, Any]) -> dict[str, Any]:
     return {**row, "times": round(row["us_bow"] / row["us_component"], 1)}
 
 
-BENCHES = {"components": bench_components, "train": bench_train, "joint": bench_joint}
+BENCHES = {"components": bench_components, "train": bench_train, "joint": bench_joint, "threads": bench_threads}
 
 
 def main() -> None:

@@ -71,8 +71,17 @@ def spacy_components() -> str:
     return table(head, body) if body else MISSING
 
 
+def spacy_threads() -> str:
+    """Words a second of wall time, by threads of the encoder."""
+    body = [
+        [f"MiniLM {row['file']}", *(f"{rate:,}" for rate in row["words_per_s"].values())] for row in _rows("threads")
+    ]
+    return table(["backbone", "one thread, words/s", "two threads, words/s"], body) if body else MISSING
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "spacy_backbones": spacy_backbones,
     "spacy_joint": spacy_joint,
     "spacy_components": spacy_components,
+    "spacy_threads": spacy_threads,
 }
