@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,3 +20,18 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("the real data sets are not in ../shared")
     return folder
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """The command line in this process: its exit code, stdout and stderr."""
+    from tlclassic.app.main import main
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["tlclassic", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        captured = capsys.readouterr()
+        return stop.value.code, captured.out, captured.err
+
+    return call

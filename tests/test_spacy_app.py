@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 from spacy_cases import LABELS, TEXTS, installed, save_compiled
 
-from tlclassic.app.main import main
 from tlclassic.errors import InvalidParameterError
 
 spacy = pytest.importorskip("spacy")
@@ -24,20 +23,6 @@ from tlclassic.spacy_ext.converting import write_categories  # noqa: E402
 
 register()
 STEPS = {"training.max_steps": 6, "training.eval_frequency": 3, "components.tok2vec.model.width": 16}
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """The command line in this process: its exit code, stdout and stderr."""
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["tlclassic", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        captured = capsys.readouterr()
-        return stop.value.code, captured.out, captured.err
-
-    return call
 
 
 @pytest.fixture
