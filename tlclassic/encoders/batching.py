@@ -12,6 +12,8 @@ __all__ = ["batches", "padded", "slices"]
 #: A slice is sorted by length as a whole, so it should be large; and is in memory as a whole, so it must be bounded.
 SLICE_TEXTS = 8192
 SLICE_CHARACTERS = 1 << 22
+#: What a batch costs beside its tokens, in tokens: measured on MiniLM, where 4 to 20 differ by noise alone.
+CALL_TOKENS = 8
 
 
 def slices(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
@@ -29,7 +31,9 @@ def slices(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 def batches(lengths: NDArray[np.int64], budget: int, size: int | None = None) -> Iterator[NDArray[np.int64]]:
     """Positions of texts, in batches of at most ``budget`` tokens with padding (a single text may have more).
 
-    The longest come first, so that memory is asked for once. Texts without a token are in none.
+    The longest come first, so that memory is asked for once. Texts without a token are in none. Of all ways to cut the
+    texts in this order it is the one with the fewest tokens, padding and :data:`CALL_TOKENS` a batch included: where
+    texts are few, and so of many lengths, batches filled to the budget would be padding by a third.
 
     Parameters
     ----------
@@ -40,11 +44,32 @@ def batches(lengths: NDArray[np.int64], budget: int, size: int | None = None) ->
     """
     order = np.argsort(-lengths, kind="stable")
     order = order[: np.count_nonzero(lengths)]
+    ends = _fixed_ends(len(order), size) if size else _cheapest_ends(lengths[order], budget)
     start = 0
     while start < len(order):
-        count = size or max(1, budget // int(lengths[order[start]]))
-        yield order[start : start + count]
-        start += count
+        yield order[start : ends[start]]
+        start = ends[start]
+
+
+def _fixed_ends(n: int, size: int) -> list[int]:
+    return [start + size for start in range(n)]
+
+
+def _cheapest_ends(lengths: NDArray[np.int64], budget: int) -> list[int]:
+    """For each text, longest first, where a batch that begins with it ends."""
+    n = len(lengths)
+    # The cost of the texts from each on; that of a batch is its longest text's tokens times its texts.
+    costs = np.zeros(n + 1, np.int64)
+    ends = [n] * n
+    counts = np.arange(1, n + 1)
+    for start in range(n - 1, -1, -1):
+        longest = int(lengths[start])
+        most = min(n - start, max(1, budget // longest))
+        own = costs[start + 1 : start + most + 1] + longest * counts[:most]
+        best = int(own.argmin())
+        costs[start] = own[best] + CALL_TOKENS
+        ends[start] = start + best + 1
+    return ends
 
 
 def padded(
