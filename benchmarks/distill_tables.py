@@ -80,6 +80,23 @@ def cascade() -> str:
     return table(["set", "int8 teacher", "cascade", "kept", "passed on", "faster"], body)
 
 
+def cascade_budgets() -> str:
+    """What is kept where the cascade may cost a fifth or a twentieth of the teacher."""
+    rows = [row for row in load("cascade")["rows"].values() if "budget" in row]
+    budgets = sorted({row["budget"] for row in rows})
+    body = []
+    for name in dict.fromkeys(row["set"] for row in rows):
+        cells = [name]
+        for budget in budgets:
+            own = next((row for row in rows if (row["set"], row["budget"]) == (name, budget)), None)
+            cells += ["", "", ""] if own is None else [
+                f"{own['kept']:.1f} %", f"{100 * own['test_share']:.1f} %", f"{own['faster']:.1f} ×"
+            ]  # fmt: skip
+        body.append(cells)
+    heads = [f"{what}, budget 1/{budget}" for budget in budgets for what in ("kept", "passed on", "faster")]
+    return table(["set", *heads], body)
+
+
 def cascade_promise() -> str:
     """How often an agreement that was promised is kept."""
     rows = [row for key, row in load("cascade")["rows"].items() if key.endswith(" promise")]
@@ -118,6 +135,7 @@ def distillation_without() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "cascade": cascade,
+    "cascade_budgets": cascade_budgets,
     "cascade_promise": cascade_promise,
     "distillation": distillation,
     "distillation_few": distillation_few,

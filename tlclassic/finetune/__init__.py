@@ -6,7 +6,7 @@ from typing import Any
 
 from tlclassic._compat import require
 
-__all__ = ["FineTuned", "fine_tune", "fine_tune_tasks"]
+__all__ = ["FineTuned", "fine_tune", "fine_tune_tasks", "tune_thresholds"]
 
 
 def __getattr__(name: str) -> Any:
@@ -14,10 +14,15 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     for module in ("torch", "transformers"):
         require(module, purpose="Fine-tuning")
-    # The module has another name than the function, or importing it would take the function's place here.
-    from tlclassic.finetune import joining, running
+    # The modules have other names than the functions, or importing them would take the functions' place here.
+    from tlclassic.finetune import joining, running, thresholds
 
-    globals().update(FineTuned=running.FineTuned, fine_tune=running.fine_tune, fine_tune_tasks=joining.fine_tune_tasks)
+    globals().update(
+        FineTuned=running.FineTuned,
+        fine_tune=running.fine_tune,
+        fine_tune_tasks=joining.fine_tune_tasks,
+        tune_thresholds=thresholds.tune_thresholds,
+    )
     return globals()[name]
 
 

@@ -31,6 +31,7 @@ from tlclassic.finetune.losses import scores_of
 from tlclassic.finetune.options import FineTuneOptions
 from tlclassic.finetune.task_graph import export_tasks, head_layers
 from tlclassic.finetune.tasks import Task, read_tasks
+from tlclassic.finetune.thresholds import tune_thresholds
 from tlclassic.finetune.trainer import Trained
 from tlclassic.heads.encoder_heads import HEADS_FILE, Heads, HeadTask, read_heads, write_heads
 
@@ -100,6 +101,8 @@ def write_result(
     _write_heads(made, trained, options, said["columns"])
     parity = _parity(layout, made, trained, options, sample)
     quantized = _quantized(made, trained, sample, dev, options.threads) if int8 else None
+    if dev is not None:
+        tune_thresholds(made, check_texts(dev[0]), dev[1], threads=options.threads)
     facts = _facts(layout.root, trained, options, len(texts), parity, quantized, said)
     _write_json(made / TRAINING_FILE, facts)
     (made / "README.md").write_text(training_card(facts), "utf-8")
