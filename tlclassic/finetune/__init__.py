@@ -6,7 +6,7 @@ from typing import Any
 
 from tlclassic._compat import require
 
-__all__ = ["FineTuned", "fine_tune", "fine_tune_tasks"]
+__all__ = ["FineTuned", "fine_tune", "fine_tune_tasks", "fine_tune_tokens"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,9 +15,12 @@ def __getattr__(name: str) -> Any:
     for module in ("torch", "transformers"):
         require(module, purpose="Fine-tuning")
     # The module has another name than the function, or importing it would take the function's place here.
-    from tlclassic.finetune import joining, running
+    from tlclassic.finetune import joining, running, tagged
 
-    globals().update(FineTuned=running.FineTuned, fine_tune=running.fine_tune, fine_tune_tasks=joining.fine_tune_tasks)
+    globals().update(
+        FineTuned=running.FineTuned, fine_tune=running.fine_tune, fine_tune_tasks=joining.fine_tune_tasks,
+        fine_tune_tokens=tagged.fine_tune_tokens,
+    )  # fmt: skip
     return globals()[name]
 
 
