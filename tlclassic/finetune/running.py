@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -163,7 +164,7 @@ def settings_of(kind: type[Options], function: str, options: Mapping[str, Any]) 
     InvalidParameterError
         Where a name is none, or a value is outside its domain.
     """
-    known = kind.__dataclass_fields__
+    known = {field.name for field in fields(kind)}
     for name in options:
         if name not in known:
             raise InvalidParameterError(f"{name} is no option of {function}; there are {', '.join(sorted(known))}.")
