@@ -127,7 +127,23 @@ def test_several_tasks_are_learned_where_each_has_tags(layout):
     }
     done = trained(layout, SENTENCES, half, dev=(SENTENCES, {"ner": TAGS, "long.one": long}), epochs=25)
     assert [(task.name, int(task.labelled.sum())) for task in done.tasks] == [("ner", 68), ("long.one", 68)]
+    assert [task.metric for task in done.tasks] == ["entity_f1", "token_accuracy"]
     assert done.best["dev_score"] == 1.0
+
+
+def test_small_tasks_are_drawn_more_often(layout):
+    """Two sentences of a task of their own are a twelfth of all, but a half of what is drawn."""
+    tasks = {"ner": [*TAGS[:-2], None, None], "few": [*[None] * 22, ["A"] * 5, ["B"] * 3]}
+    seen = []
+
+    def watch(trainer):
+        drawn = trainer._rest_of_epoch() if not trainer.state.step else []
+        seen.extend(row for rows in drawn for row in rows.tolist())
+
+    data = read_tagged(SENTENCES, tasks)
+    options = TokenOptions(**{**FAST, "epochs": 1, "temperature": 1e9})
+    train_tokens(layout, data, options, prepare=watch)
+    assert (len(seen), sum(row >= 22 for row in seen)) == (24, 12)
 
 
 @pytest.mark.parametrize("train", ["head", "top-1", ("encoder.layer.0",)])
@@ -268,7 +284,7 @@ def test_a_state_of_other_tags_is_passed_over(folder, tmp_path):
         (SENTENCES, TAGS, {"int8": 1}, "int8 must be one of True, False; got 1"),
         (SENTENCES, TAGS, {"class_weight": {"X": 1.0}}, "class_weight names 'X', which is not among the classes"),
         (SENTENCES, TAGS, {"dev": (SENTENCES, {"ner": TAGS})}, r"dev must have tasks of tags \(tags\); got 'ner'"),
-        (SENTENCES, TAGS, {"dev": ([[]], [[]])}, "tags must hold at least one tag; all its sentences are empty"),
+        (SENTENCES, TAGS, {"dev": ([[]], [[]])}, "dev: tags must hold at least one tag; all its sentences are empty"),
     ],
 )  # fmt: skip
 def test_wrong_input_is_refused_by_name_and_leaves_nothing(folder, tmp_path, sentences, tags, options, said):

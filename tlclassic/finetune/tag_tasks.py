@@ -67,7 +67,7 @@ class TagTask(Task):
         return "token_accuracy" if self.scheme == "none" else "entity_f1"
 
 
-def read_tagged(sentences: Any, tags: Any, *, parameter: str = "sentences") -> TaggedSentences:
+def read_tagged(sentences: Any, tags: Any) -> TaggedSentences:
     """Check sentences with their tags; those without a token, or without any tags, are left out.
 
     Tags that mark entities are repaired where they are illegal, with a warning, as
@@ -77,8 +77,6 @@ def read_tagged(sentences: Any, tags: Any, *, parameter: str = "sentences") -> T
     ----------
     sentences : sequence of lists of tokens
     tags : sequence of lists of tags, or a dict of them by task
-    parameter : str
-        What an error calls the sentences.
 
     Raises
     ------
@@ -100,7 +98,7 @@ def read_tagged(sentences: Any, tags: Any, *, parameter: str = "sentences") -> T
         named[task.name] = [None if not own or own[0] < 0 else [task.classes[place] for place in own] for own in places]
     kept = [row for row in range(len(held)) if any(own[row] is not None for own in named.values())]
     if not kept:
-        raise InvalidParameterError(f"{parameter} must hold at least one token with a tag; got none.")
+        raise InvalidParameterError("sentences must hold at least one token with a tag; got none.")
     return TaggedSentences(
         [held[row] for row in kept],
         {name: [own[row] for row in kept] for name, own in named.items()},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tlclassic._validate import check_choice
+from tlclassic.errors import InvalidParameterError
 from tlclassic.finetune.checkpoints import digest_of
 from tlclassic.finetune.folders import check_folder
 from tlclassic.finetune.layout import Layout, read_layout
@@ -89,7 +90,7 @@ def fine_tune_tokens(
     layout = read_layout(source)
     layout.length(settings.max_length)
     data = read_tagged(sentences, tags)
-    held_out = None if dev is None else read_tagged(*dev, parameter="dev")
+    held_out = None if dev is None else _read_dev(*dev)
     said: dict[str, Any] = {
         "data_sha256": _digest(data),
         "base_sha256": digest_of_weights(layout.transformer),
@@ -146,6 +147,13 @@ def train_tokens(
         layout, lambda: pieces, tasks, options, dev_tasks=dev_tasks, scores=tag_scores, on_progress=on_progress,
         on_frozen=on_frozen, prepare=prepare, on_step=on_step,
     )  # fmt: skip
+
+
+def _read_dev(sentences: Any, tags: Any) -> TaggedSentences:
+    try:
+        return read_tagged(sentences, tags)
+    except InvalidParameterError as error:
+        raise InvalidParameterError(f"dev: {error}") from None
 
 
 def _digest(data: TaggedSentences) -> str:
