@@ -10,7 +10,8 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from tests.finetune_cases import make_torch_encoder  # noqa: E402
+from tests.finetune_cases import SENTENCES, TAGS, make_torch_encoder  # noqa: E402
+from tests.finetune_cases import TAG_SETTINGS as FAST  # noqa: E402
 from tlclassic.errors import InvalidParameterError, RepairWarning, TlclassicWarning  # noqa: E402
 from tlclassic.finetune import fine_tune_tokens  # noqa: E402
 from tlclassic.finetune.frozen import TokenInputs  # noqa: E402
@@ -23,18 +24,6 @@ from tlclassic.finetune.tagged import train_tokens  # noqa: E402
 
 pytestmark = pytest.mark.finetune
 
-#: The word before tells whether "card" and the like begin an entity, so that the encoder has something to learn.
-SENTENCES = [
-    ["my", "card", "zq", "is", "lost"], ["the", "card", "is", "late"], ["where", "is", "my", "phone", "!"],
-    ["the", "phone", "zq"],
-] * 6  # fmt: skip
-TAGS = [
-    ["O", "B-THING", "I-THING", "O", "O"], ["O", "O", "O", "O"], ["O", "O", "O", "B-THING", "O"], ["O", "O", "O"],
-] * 6  # fmt: skip
-FAST = {
-    "epochs": 10, "batch_size": 8, "learning_rate": 0.01, "head_learning_rate": 0.01, "precision": "float32",
-    "threads": 1, "dropout": 0.0, "encoder_dropout": 0.0,
-}  # fmt: skip
 FILES = {"int8": False, "weights": True}
 
 

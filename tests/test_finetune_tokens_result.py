@@ -14,8 +14,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
 import tlclassic  # noqa: E402
-from tests.finetune_cases import files_below, make_torch_encoder  # noqa: E402
-from tests.test_finetune_tokens import FAST, SENTENCES, TAGS  # noqa: E402
+from tests.finetune_cases import SENTENCES, TAGS, files_below, make_torch_encoder  # noqa: E402
+from tests.finetune_cases import TAG_SETTINGS as FAST  # noqa: E402
 from tlclassic import TokenTagger, _compat  # noqa: E402
 from tlclassic.app import tag_finetune  # noqa: E402
 from tlclassic.encoders import OnnxEncoder  # noqa: E402
