@@ -50,7 +50,22 @@ def multitask_artefact() -> str:
     return table(head, body)
 
 
+def finetune_tasks() -> str:
+    """One encoder for several sets against one for each."""
+    names = {"attention": "attention of and between tasks", "plain": "hard sharing alone"}
+    body = []
+    for row in load("finetune_tasks")["rows"].values():
+        for name, gain in row.get("gains", {}).items():
+            low, high = gain["interval"]
+            body.append(
+                [name, names[row["kind"]], f"{gain['separate']:.2f}", f"{gain['joint']:.2f}", f"{gain['gain']:+.2f}",
+                 f"{low:+.2f} to {high:+.2f}"]
+            )  # fmt: skip
+    return table(["set", "joint encoder", "separate", "joint", "gain", "95 % interval"], body)
+
+
 TABLES: dict[str, Callable[[], str]] = {
     "multitask_sets": multitask_sets,
+    "finetune_tasks": finetune_tasks,
     "multitask_artefact": multitask_artefact,
 }

@@ -174,6 +174,15 @@ def test_token_states(folder):
     assert offsets.tolist() == [[0, 2], [3, 7]]
 
 
+def test_token_states_do_not_depend_on_the_texts_beside(folder, monkeypatch):
+    monkeypatch.setattr("tlclassic.encoders.encoder.STATES_TEXTS", 3)
+    texts = ["My late parcel", "", "where is my bill", "bill", "late late late late late late"]
+    encoder = OnnxEncoder(folder, batch_tokens=16)
+    for text, (states, offsets) in zip(texts, encoder.token_states(texts), strict=True):
+        np.testing.assert_allclose(states, by_hand(folder, text)[1:-1], atol=1e-5)
+        assert len(offsets) == len(states)
+
+
 # -- the graphs ------------------------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ COMMANDS = (
     "tag train",
     "tag predict",
     "tag evaluate",
+    "tag finetune",
     "vectors info",
     "vectors convert",
     "vectors similar",

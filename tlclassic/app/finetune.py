@@ -13,7 +13,7 @@ import typer
 
 from tlclassic._compat import is_installed, require
 from tlclassic.app.console import note, print_json, progress_bar
-from tlclassic.app.options import FormatOption, JsonOption, QuotedOption
+from tlclassic.app.options import FormatOption, JsonOption, QuotedOption, trained
 from tlclassic.errors import InputError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def finetune(
         data = _read_soft(train_file[0], of_train) if soft else _read(train_file[0], names, of_train)
         held_out = _read(dev[0], names, reading, of=data) if dev else None
     given = {
-        "train": _trained(train),
+        "train": trained(train),
         "head": None if head is None else tuple(head),
         "dropout": dropout,
         "epochs": epochs,
@@ -382,13 +382,6 @@ def _join(sets: dict[str, Dataset]) -> _Texts:
     weights = {line: own for data in sets.values() for line, own in zip(data.lines, data.weights or (), strict=False)}
     found = [weights[line] for line in lines] if weights else None
     return _Texts([texts[line] for line in lines], labels, False, weights=found)
-
-
-def _trained(train: list[str] | None) -> Any:
-    if not train:
-        return None
-    one = train[0]
-    return one if len(train) == 1 and (one in ("head", "all") or one.startswith("top-")) else tuple(train)
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -10,19 +10,12 @@ import typer
 
 from tlclassic.app.console import check_out, note, print_json, progress_bar
 from tlclassic.app.options import JsonOption
+from tlclassic.app.tag_finetune import finetune
+from tlclassic.app.token_options import FormatOption, NamesOption, TokensOption, load_tagged
 
 app = typer.Typer(
     help="Tag tokens: parts of speech, chunks, entities, slots; and label sentences.", no_args_is_help=True
 )
-
-
-class TokenFormat(StrEnum):
-    """Formats of sentences as tokens."""
-
-    conll = "conll"
-    conllu = "conllu"
-    jsonl = "jsonl"
-    docbin = "docbin"
 
 
 class Algorithm(StrEnum):
@@ -39,19 +32,6 @@ class TagOutput(StrEnum):
     conll = "conll"
 
 
-FormatOption = Annotated[
-    TokenFormat | None,
-    typer.Option("--input-format", help="Format of the input; told by its name when left out.", show_default=False),
-]
-NamesOption = Annotated[
-    str | None,
-    typer.Option(
-        help="CoNLL: names of the columns, comma-separated, such as token,pos,chunk,ner. When left out the first is "
-        "token, the last tags.",
-        show_default=False,
-    ),
-]
-TokensOption = Annotated[str, typer.Option(help="JSONL: the key of the tokens.")]
 EncoderOption = Annotated[
     Path | None,
     typer.Option(help="Folder of an ONNX encoder whose token states are further features.", show_default=False),
@@ -108,7 +88,7 @@ def train(
 
     check_out(out, train_file, dev)
     options = (input_format, names, tokens)
-    data = _load(train_file, column, *options)
+    data = load_tagged(train_file, column, *options)
     with progress_bar("training") as advance:
         tagger = TokenTagger(
             algorithm=str(algorithm),
@@ -127,7 +107,7 @@ def train(
     final.save(out)
     note(f"wrote {out}: {final.model_.n_features} features, {out.stat().st_size:,} bytes")
     if dev is not None:
-        held_out = _load(dev, list(data.columns), *options)
+        held_out = load_tagged(dev, list(data.columns), *options)
         _show(final.evaluate(held_out.sentences, held_out.columns), json)
 
 
@@ -160,7 +140,7 @@ def predict(
 
         sentences = [text.split() for text in TextColumn(file, format="txt")]
     else:
-        sentences = _load(file, [], input_format, names, tokens).sentences
+        sentences = load_tagged(file, [], input_format, names, tokens).sentences
     predicted = tagger.predict(sentences)
     found = predicted if isinstance(predicted, dict) else {tagger.tasks_[0].name: predicted}
     _write(output, output_format, sentences, found, {task.name for task in tagger.tasks_ if task.kind == "tags"})
@@ -183,22 +163,11 @@ def evaluate(
     from tlclassic.tagging import CompiledTagger
 
     tagger = CompiledTagger.load(model, states=_states(encoder))
-    data = _load(test, [task.name for task in tagger.tasks_], input_format, names, tokens)
+    data = load_tagged(test, [task.name for task in tagger.tasks_], input_format, names, tokens)
     _show(tagger.evaluate(data.sentences, data.columns), json)
 
 
-def _load(
-    file: str, columns: list[str] | None, input_format: TokenFormat | None, names: str | None, tokens: str
-) -> Any:
-    from tlclassic.data import load_tokens
-
-    return load_tokens(
-        file,
-        format=None if input_format is None else str(input_format),
-        columns=columns,
-        names=None if names is None else [name.strip() for name in names.split(",")],
-        tokens=tokens,
-    )
+app.command()(finetune)
 
 
 def _states(encoder: Path | None) -> Any:

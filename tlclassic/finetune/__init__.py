@@ -6,7 +6,7 @@ from typing import Any
 
 from tlclassic._compat import require
 
-__all__ = ["FineTuned", "fine_tune", "fine_tune_tasks", "tune_thresholds"]
+__all__ = ["FineTuned", "fine_tune", "fine_tune_tasks", "fine_tune_tokens", "tune_thresholds"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,12 +15,13 @@ def __getattr__(name: str) -> Any:
     for module in ("torch", "transformers"):
         require(module, purpose="Fine-tuning")
     # The modules have other names than the functions, or importing them would take the functions' place here.
-    from tlclassic.finetune import joining, running, thresholds
+    from tlclassic.finetune import joining, running, tagged, thresholds
 
     globals().update(
         FineTuned=running.FineTuned,
         fine_tune=running.fine_tune,
         fine_tune_tasks=joining.fine_tune_tasks,
+        fine_tune_tokens=tagged.fine_tune_tokens,
         tune_thresholds=thresholds.tune_thresholds,
     )
     return globals()[name]

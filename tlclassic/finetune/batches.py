@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tokenizers
@@ -20,7 +21,7 @@ POOL = 64
 
 @dataclass(frozen=True)
 class Tokens:
-    """The token numbers of n texts, one after the other.
+    """The token numbers of n texts, one after the other, and what of a text has a vector: here the text as a whole.
 
     Attributes
     ----------
@@ -49,6 +50,23 @@ class Tokens:
     @property
     def lengths(self) -> NDArray[np.int64]:
         return np.diff(self.offsets)
+
+    @property
+    def n_units(self) -> int:
+        """How many vectors all texts have together."""
+        return len(self)
+
+    def units(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The numbers of some texts' vectors, in the order of the rows."""
+        return rows
+
+    def with_units(self, flags: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Of which texts a vector is flagged, shape (n,)."""
+        return flags
+
+    def vectors(self, model: Any, ids: Any, mask: Any, rows: NDArray[np.int64]) -> Any:
+        """The vectors of some texts that the model gives for their padded token numbers, a float tensor (units, d)."""
+        return model.vectors(ids, mask)
 
     def padded(self, rows: NDArray[np.int64], pad: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Token numbers (B, L) of some rows, filled with ``pad``, and the mask (B, L) of ones and zeros."""

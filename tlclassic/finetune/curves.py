@@ -14,12 +14,11 @@ _STYLE = (
     ".train{stroke:#d77a1d}.dev{stroke:#2a6fbb}</style>"
 )
 _SCORES = (("dev_accuracy", "dev", "accuracy"), ("dev_macro_f1", "train", "macro-F1"))
-_PLOTS = (
-    ("loss of training (orange) and dev (blue)", (("loss", "train", "training"), ("dev_loss", "dev", "dev"))),
-    (
-        "dev accuracy (blue) and macro-F1 (orange)",
-        _SCORES,
-    ),
+_LOSS = ("loss of training (orange) and dev (blue)", (("loss", "train", "training"), ("dev_loss", "dev", "dev")))
+_OF_TEXTS = ("dev accuracy (blue) and macro-F1 (orange)", _SCORES)
+_OF_TOKENS = (
+    "dev accuracy of tokens (blue) and score (orange)",
+    (("dev_accuracy", "dev", "accuracy"), ("dev_score", "train", "score")),
 )
 
 
@@ -29,9 +28,11 @@ def learning_curves(history: Sequence[dict[str, Any]]) -> str:
     Parameters
     ----------
     history : sequence of dict
-        Entries with ``epoch``, ``loss`` and perhaps ``dev_loss``, ``dev_accuracy`` and ``dev_macro_f1``.
+        Entries with ``epoch``, ``loss`` and perhaps ``dev_loss``, ``dev_accuracy`` and ``dev_macro_f1`` or
+        ``dev_score``.
     """
-    plots = [(title, lines) for title, lines in _PLOTS if any(_points(history, key) for key, _, _ in lines)]
+    known = (_LOSS, _OF_TOKENS if _points(history, "dev_score") else _OF_TEXTS)
+    plots = [(title, lines) for title, lines in known if any(_points(history, key) for key, _, _ in lines)]
     parts = [_plot(history, title, lines, place * (_HEIGHT + 64)) for place, (title, lines) in enumerate(plots)]
     width, height = _LEFT + _WIDTH + 24, max(1, len(plots)) * (_HEIGHT + 64)
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}"'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tlclassic.heads.encoder_heads import HEADS_FILE
+from tlclassic.heads.encoder_heads import HEADS_FILE, TOKEN_HEADS_FILE
 from tlclassic.storage import folders
 
 __all__ = ["TRAINING_FILE", "check_folder", "new_folder"]
@@ -24,7 +24,8 @@ def check_folder(target: Path, *, force: bool) -> None:
 
 
 def _is_result(folder: Path) -> bool:
-    return all((folder / name).is_file() for name in (HEADS_FILE, TRAINING_FILE))
+    heads = any((folder / name).is_file() for name in (HEADS_FILE, TOKEN_HEADS_FILE))
+    return heads and (folder / TRAINING_FILE).is_file()
 
 
 def new_folder(target: Path, *, force: bool) -> AbstractContextManager[Path]:

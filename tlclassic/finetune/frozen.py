@@ -27,14 +27,16 @@ EVALUATION_TOKENS = 4096
 
 
 class Inputs(Protocol):
-    """What gives pooled vectors of the texts by their rows."""
+    """What gives the vectors of the texts by their rows."""
+
+    tokens: Tokens
 
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of every text, by which batches are formed, shape (n,)."""
 
     def vectors(self, model: EncoderWithHeads, rows: NDArray[np.int64]) -> Tensor:
-        """Pooled vectors (B, d) of some rows, on the model's device."""
+        """The vectors (units, d) of some rows, on the model's device: pooled ones (B, d), or one for each token."""
 
 
 class TokenInputs:
@@ -45,8 +47,7 @@ class TokenInputs:
         self.lengths = tokens.lengths
 
     def vectors(self, model: EncoderWithHeads, rows: NDArray[np.int64]) -> Tensor:
-        ids, mask = tensors(self.tokens, self.pad, rows, model)
-        return model.vectors(ids, mask)
+        return self.tokens.vectors(model, *tensors(self.tokens, self.pad, rows, model), rows)
 
 
 class StateInputs:
@@ -63,18 +64,18 @@ class StateInputs:
         for place, (start, length) in enumerate(zip(self.tokens.offsets[rows], lengths, strict=True)):
             states[place, :length] = self.states[start : start + length]
         model.backbone.embeddings.states = torch.from_numpy(states).to(ids.device).float()
-        return model.vectors(ids, mask)
+        return self.tokens.vectors(model, ids, mask, rows)
 
 
 class VectorInputs:
-    """Nothing of the encoder is trained: its pooled vectors are all there is."""
+    """Nothing of the encoder is trained: its vectors are all there is."""
 
-    def __init__(self, kept: Tensor) -> None:
-        self.kept = kept
-        self.lengths = np.ones(len(kept), np.int64)
+    def __init__(self, tokens: Tokens, kept: Tensor) -> None:
+        self.tokens, self.kept = tokens, kept
+        self.lengths = np.ones(len(tokens), np.int64)
 
     def vectors(self, model: EncoderWithHeads, rows: NDArray[np.int64]) -> Tensor:
-        return self.kept[torch.from_numpy(rows)]
+        return self.kept[torch.from_numpy(self.tokens.units(rows))]
 
 
 def tensors(tokens: Tokens, pad: int, rows: NDArray[np.int64], model: EncoderWithHeads) -> tuple[Tensor, Tensor | None]:
@@ -123,7 +124,7 @@ def inputs_of(
     inputs = [TokenInputs(own, pad) for own in tokens]
     report = _Report(sum(len(own) for own in tokens), on_progress)
     if frozen >= len(model.layers):
-        return [VectorInputs(_kept_vectors(model, own, report)) for own in inputs]
+        return [VectorInputs(own.tokens, _kept_vectors(model, own, report)) for own in inputs]
     size = 2 * model.backbone.config.hidden_size * sum(len(own.ids) for own in tokens)
     possible = frozen >= 1 and isinstance(getattr(model.backbone, "embeddings", None), nn.Module)
     if not possible or not 0 < size <= min(limit, shutil.disk_usage(tempfile.gettempdir()).free // 2):
@@ -147,9 +148,9 @@ class _Report:
 def _kept_vectors(model: EncoderWithHeads, inputs: TokenInputs, report: _Report) -> Tensor:
     model.eval()
     device = next(model.heads.parameters()).device
-    kept = torch.empty(len(inputs.lengths), model.backbone.config.hidden_size, device=device)
+    kept = torch.empty(inputs.tokens.n_units, model.backbone.config.hidden_size, device=device)
     for rows in sorted_batches(inputs.lengths, EVALUATION_TOKENS):
-        kept[torch.from_numpy(rows)] = inputs.vectors(model, rows).float()
+        kept[torch.from_numpy(inputs.tokens.units(rows))] = inputs.vectors(model, rows).float()
         report(len(rows))
     return kept
 

@@ -70,6 +70,8 @@ class Trainer:
     tasks : list of Task
     options : FineTuneOptions
     dev : tuple of Inputs and list of Task, optional
+    scores : callable, optional
+        From a task of dev and its logits to what an evaluation says of it, ``"loss"`` and others by name.
     on_progress : callable, optional
         Called with the steps done and the steps of the run.
     on_step : callable, optional
@@ -84,10 +86,11 @@ class Trainer:
         options: FineTuneOptions,
         *,
         dev: tuple[Inputs, Sequence[Task]] | None = None,
+        scores: Callable[[Any, NDArray[np.float32]], dict[str, float]] = scores_of,
         on_progress: Callable[[int, int], None] | None = None,
         on_step: Callable[[Trainer], None] | None = None,
     ) -> None:
-        self.model, self.inputs, self.options, self.dev = model, inputs, options, dev
+        self.model, self.inputs, self.options, self.dev, self.scores = model, inputs, options, dev, scores
         self.on_progress, self.on_step = on_progress, on_step
         self.device = next(model.heads.parameters()).device
         self.targets = [
@@ -157,7 +160,7 @@ class Trainer:
 
     def _rest_of_epoch(self) -> list[NDArray[np.int64]]:
         epoch, done = divmod(self.state.step, self.epoch_steps)
-        labelled = [task.labelled for task in self.tasks]
+        labelled = [self.inputs.tokens.with_units(task.labelled) for task in self.tasks]
         rows = sampled_rows(labelled, self.options.temperature, self.options.seed, epoch)
         places = epoch_batches(self.inputs.lengths[rows], self.options.batch_size, self.options.seed, epoch)
         batches = [rows[own] for own in places]
@@ -198,7 +201,7 @@ class Trainer:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.autocast)
 
     def _loss(self, logits: dict[str, Tensor], rows: NDArray[np.int64]) -> Tensor:
-        places = torch.from_numpy(rows)
+        places = torch.from_numpy(self.inputs.tokens.units(rows))
         losses = [
             loss_of(logits[task.name], P[places].to(self.device), weights[places].to(self.device), task.multilabel)
             for task, (P, weights) in zip(self.tasks, self.targets, strict=True)
@@ -242,21 +245,22 @@ class Trainer:
         state.finished = state.step >= self.total or out_of_patience
 
     def predict(self, inputs: Inputs) -> dict[str, NDArray[np.float32]]:
-        """Logits (n, C) of every task."""
+        """Logits (n, C) of every task, n texts or as many vectors as they have."""
         self.model.eval()
-        found = {task.name: np.empty((len(inputs.lengths), len(task.classes)), np.float32) for task in self.tasks}
+        found = {task.name: np.empty((inputs.tokens.n_units, len(task.classes)), np.float32) for task in self.tasks}
         with torch.inference_mode():
             for rows in sorted_batches(inputs.lengths, EVALUATION_TOKENS):
                 with self._precision():
                     vectors = inputs.vectors(self.model, rows)
+                places = inputs.tokens.units(rows)
                 for name, logits in self.model.logits(vectors.float()).items():
-                    found[name][rows] = logits.cpu().numpy()
+                    found[name][places] = logits.cpu().numpy()
         return found
 
     def evaluate(self, inputs: Inputs, tasks: Sequence[Task]) -> dict[str, float]:
-        """``dev_loss``, ``dev_accuracy`` and ``dev_macro_f1``: means over the tasks of their labelled rows."""
+        """``dev_loss``, ``dev_accuracy`` and what else there is: means over the tasks of their labelled rows."""
         logits = self.predict(inputs)
-        scores = [scores_of(task, logits[task.name]) for task in tasks]
+        scores = [self.scores(task, logits[task.name]) for task in tasks]
         return {f"dev_{name}": float(np.mean([score[name] for score in scores])) for name in scores[0]}
 
     def state_arrays(self) -> dict[str, Tensor]:

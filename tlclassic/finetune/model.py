@@ -143,9 +143,14 @@ class EncoderWithHeads(nn.Module):  # type: ignore[misc]
                     return f"{name}.{child}".lstrip("."), module, layers
         raise EncoderFormatError(f"No list of layers is known in a {type(self.backbone).__name__}")
 
+    def states(self, ids: Tensor, mask: Tensor | None) -> Tensor:
+        """States (B, L, d) of token numbers (B, L); mask None: nothing is padded."""
+        found: Tensor = self.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
+        return found
+
     def vectors(self, ids: Tensor, mask: Tensor | None) -> Tensor:
         """Pooled vectors (B, d), or one a task (B, T, d), of token numbers (B, L); mask None: nothing is padded."""
-        states = self.backbone(input_ids=ids, attention_mask=mask).last_hidden_state
+        states = self.states(ids, mask)
         if self.task_pooling is None:
             return pooled(states, mask, self.pooling)
         found: Tensor = self.task_pooling(states.float(), mask)

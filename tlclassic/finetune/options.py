@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 from tlclassic._validate import check_choice, check_integer, check_number
 from tlclassic.errors import InvalidParameterError
 
-__all__ = ["FineTuneOptions"]
+__all__ = ["FineTuneOptions", "TokenOptions"]
 
 SCHEDULES = ("slanted", "linear", "cosine", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -92,6 +92,9 @@ class FineTuneOptions:
         Those available where None.
     """
 
+    #: What ``metric`` may be.
+    metrics: ClassVar[tuple[str, ...]] = METRICS
+
     train: str | tuple[str, ...] = "all"
     head: tuple[int, ...] = ()
     activation: str = "gelu"
@@ -130,7 +133,7 @@ class FineTuneOptions:
             ("schedule", SCHEDULES),
             ("precision", PRECISIONS),
             ("activation", ACTIVATIONS),
-            ("metric", METRICS),
+            ("metric", self.metrics),
             ("task_pooling", TASK_POOLINGS),
             ("cross_attention", (True, False)),
             ("gradual_unfreezing", (True, False)),
@@ -187,6 +190,43 @@ class FineTuneOptions:
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
         return cls(**own)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenOptions(FineTuneOptions):
+    """Settings of a run on tagged tokens: those of :class:`FineTuneOptions` with other defaults.
+
+    Parameters
+    ----------
+    learning_rate, epochs, batch_size
+        The last in sentences.
+    metric : {"score", "accuracy", "loss"}
+        By which the best state is told on dev; "score" is entity F1 where the tags mark entities, else the accuracy of
+        the tokens, the mean over the tasks.
+    others
+        As of :class:`FineTuneOptions`. ``head``, ``activation``, ``task_pooling`` and ``cross_attention`` have no say:
+        heads are linear, on the mean state of a token's pieces.
+    """
+
+    metrics: ClassVar[tuple[str, ...]] = ("score", "accuracy", "loss")
+    _without_say: ClassVar[tuple[str, ...]] = ("head", "activation", "task_pooling", "cross_attention")
+
+    epochs: float = 5
+    batch_size: int = 32
+    learning_rate: float = 2e-4
+    metric: str = "score"
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if field.name in self._without_say and getattr(self, field.name) != field.default:
+                raise InvalidParameterError(
+                    f"{field.name} has no say in fine-tuning on tagged tokens, whose heads are linear. Leave it out."
+                )
+        super().__post_init__()
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of plain values that :meth:`from_json` takes back, without those that have no say."""
+        return {name: value for name, value in super().to_json().items() if name not in self._without_say}
 
 
 def _train(train: object) -> str | tuple[str, ...]:

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from tlclassic._validate import check_texts
 from tlclassic.encoders import OnnxEncoder
-from tlclassic.encoders.check import PREFERENCE_NAME, check
+from tlclassic.encoders.check import PREFERENCE_NAME, CheckReport, check
 from tlclassic.encoders.quantize import QUANTIZED_NAME, quantize
 from tlclassic.errors import EncoderFormatError
 from tlclassic.finetune.batches import TextTokenizer, sorted_batches
@@ -35,9 +35,12 @@ from tlclassic.finetune.thresholds import tune_thresholds
 from tlclassic.finetune.trainer import Trained
 from tlclassic.heads.encoder_heads import HEADS_FILE, Heads, HeadTask, read_heads, write_heads
 
-__all__ = ["FineTuned", "write_result"]
+__all__ = [
+    "GRAPH", "FineTuned", "agreement_of", "compared", "facts_of", "judge_int8", "parity_of", "write_encoder",
+    "write_heads_of", "write_json", "write_result",
+]  # fmt: skip
 
-_GRAPH = "onnx/model.onnx"
+GRAPH = "onnx/model.onnx"
 #: Largest difference of a logit that float arithmetic in another order explains, as a share of the largest logit.
 TOLERANCE = 1e-3
 _AGREEMENT = 0.99
@@ -49,12 +52,12 @@ _MAX_LOSS, _MIN_SPEEDUP = 0.005, 1.05
 
 @dataclass(frozen=True)
 class FineTuned:
-    """What :func:`tlclassic.finetune.fine_tune` gives.
+    """What :func:`tlclassic.finetune.fine_tune` and its like give.
 
     Attributes
     ----------
     path : Path
-        The folder; ``tlclassic.load(path)`` opens it.
+        The folder; ``tlclassic.load(path)`` opens it, where heads are of texts.
     history : list of dict
         One entry an evaluation.
     best : dict or None
@@ -65,6 +68,9 @@ class FineTuned:
         ``agreement`` with fp32, ``speedup``, ``preferred`` and ``reasons``.
     resumed : int or None
         Steps that an earlier run had done.
+    scores : dict or None
+        Of ``fine_tune_tokens`` with dev: task → ``score``, its ``metric`` and ``accuracy``, of the heads' likeliest
+        tags.
     """
 
     path: Path
@@ -73,6 +79,7 @@ class FineTuned:
     parity: dict[str, Any]
     int8: dict[str, Any] | None
     resumed: int | None
+    scores: dict[str, dict[str, Any]] | None = None
 
 
 def write_result(
@@ -95,23 +102,27 @@ def write_result(
     EncoderFormatError
         Where the graph's logits are not torch's.
     """
-    sample = check_texts(dev[0] if dev is not None and len(dev[0]) else texts)
-    sample = [sample[i] for i in np.unique(np.linspace(0, len(sample) - 1, min(_COMPARED, len(sample))).astype(int))]
-    _write_encoder(layout, made, trained, options, weights)
-    _write_heads(made, trained, options, said["columns"])
+    sample = compared(check_texts(dev[0] if dev is not None and len(dev[0]) else texts))
+    write_encoder(layout, made, trained, options, weights)
+    write_heads_of(made / HEADS_FILE, trained, options, said["columns"])
     parity = _parity(layout, made, trained, options, sample)
     quantized = _quantized(made, trained, sample, dev, options.threads) if int8 else None
     if dev is not None:
         tune_thresholds(made, check_texts(dev[0]), dev[1], threads=options.threads)
-    facts = _facts(layout.root, trained, options, len(texts), parity, quantized, said)
-    _write_json(made / TRAINING_FILE, facts)
+    facts = facts_of(layout.root, trained, options, len(texts), parity, quantized, said)
+    write_json(made / TRAINING_FILE, facts)
     (made / "README.md").write_text(training_card(facts), "utf-8")
     (made / "curves.svg").write_text(learning_curves(trained.history), "utf-8")
     return FineTuned(target, trained.history, trained.best, parity, quantized, said["resumed_at_step"])
 
 
-def _write_encoder(layout: Layout, made: Path, trained: Trained, options: FineTuneOptions, weights: bool) -> None:
-    """Tokenizer and settings of the base; modules up to the pooling, since the heads take what it gives."""
+def compared(items: Sequence[Any]) -> list[Any]:
+    """At most 512 of the items, spread over all."""
+    return [items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(_COMPARED, len(items))).astype(int))]
+
+
+def write_encoder(layout: Layout, made: Path, trained: Trained, options: FineTuneOptions, weights: bool) -> None:
+    """Graph, tokenizer and settings of the base; modules up to the pooling, since the heads take what it gives."""
     copy_settings(layout.root, layout.transformer, made)
     ensure_tokenizer(transformers, layout.transformer, made)
     for entry in [*made.iterdir()]:
@@ -124,28 +135,29 @@ def _write_encoder(layout: Layout, made: Path, trained: Trained, options: FineTu
     kinds = [("", "Transformer")]
     if trained.model.task_pooling is None:
         (made / "1_Pooling").mkdir()
-        _write_json(made / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **named})
+        write_json(made / "1_Pooling" / "config.json", {"word_embedding_dimension": width, **named})
         kinds.append(("1_Pooling", "Pooling"))
-    _write_json(
+    write_json(
         made / "modules.json",
         [{"idx": place, "name": str(place), "path": path, "type": f"sentence_transformers.models.{kind}"}
          for place, (path, kind) in enumerate(kinds)],
     )  # fmt: skip
     length = layout.length(options.max_length)
-    _write_json(made / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
+    write_json(made / "sentence_bert_config.json", {"max_seq_length": length, "do_lower_case": False})
     # Its prompts were not trained with, and a default one would be put before every text.
     (made / "config_sentence_transformers.json").unlink(missing_ok=True)
     backbone = trained.model.cpu().backbone
     if trained.model.task_pooling is None:
-        export_module(backbone, made / _GRAPH, inputs=inputs_of(backbone))
+        export_module(backbone, made / GRAPH, inputs=inputs_of(backbone))
     else:
-        export_tasks(trained.model, made / _GRAPH)
+        export_tasks(trained.model, made / GRAPH)
     if weights:
         state = {name: value.detach().clone().contiguous() for name, value in backbone.state_dict().items()}
         save_file(state, made / "model.safetensors", metadata={"format": "pt"})
 
 
-def _write_heads(made: Path, trained: Trained, options: FineTuneOptions, columns: Mapping[str, Any]) -> None:
+def write_heads_of(path: Path, trained: Trained, options: FineTuneOptions, columns: Mapping[str, Any]) -> None:
+    """Write the heads of all tasks into one file."""
     tasks = [
         HeadTask(
             name=task.name,
@@ -156,7 +168,7 @@ def _write_heads(made: Path, trained: Trained, options: FineTuneOptions, columns
         )
         for place, (task, head) in enumerate(zip(trained.tasks, trained.model.heads, strict=True))
     ]
-    write_heads(made / HEADS_FILE, tasks, {"task": dict(columns)})
+    write_heads(path, tasks, {"task": dict(columns)})
 
 
 def _torch_logits(layout: Layout, trained: Trained, options: FineTuneOptions, texts: Sequence[str]) -> Any:
@@ -177,8 +189,8 @@ def _onnx_logits(made: Path, file: str, texts: Sequence[str], threads: int | Non
     return {task.name: task.logits(vectors) for task in heads}
 
 
-def _agreement(first: Mapping[str, Any], second: Mapping[str, Any], tasks: Sequence[Task]) -> float:
-    """Share of answers that are equal, over all tasks."""
+def agreement_of(first: Mapping[str, Any], second: Mapping[str, Any], tasks: Sequence[Task]) -> float:
+    """Share of answers that are equal, over all tasks; logits by the names of the tasks."""
     equal = [
         ((first[task.name] > 0) == (second[task.name] > 0)).mean()
         if task.multilabel
@@ -192,16 +204,29 @@ def _parity(
     layout: Layout, made: Path, trained: Trained, options: FineTuneOptions, texts: Sequence[str]
 ) -> dict[str, Any]:
     expected = _torch_logits(layout, trained, options, texts)
-    got = _onnx_logits(made, _GRAPH, texts, options.threads)
+    got = _onnx_logits(made, GRAPH, texts, options.threads)
+    return {"texts": len(texts), **parity_of(expected, got, trained.tasks, layout.root)}
+
+
+def parity_of(
+    expected: Mapping[str, Any], got: Mapping[str, Any], tasks: Sequence[Task], source: Path
+) -> dict[str, float]:
+    """``max_difference`` of logits and ``agreement`` of answers.
+
+    Raises
+    ------
+    EncoderFormatError
+        Where they are further apart than float arithmetic in another order explains.
+    """
     difference = max(float(np.abs(got[name] - expected[name]).max()) for name in expected)
     scale = max(1.0, *(float(np.abs(value).max()) for value in expected.values()))
-    agreement = _agreement(expected, got, trained.tasks)
+    agreement = agreement_of(expected, got, tasks)
     if not (difference <= TOLERANCE * scale and agreement >= _AGREEMENT):
         raise EncoderFormatError(
             f"the ONNX graph's logits differ from torch's by up to {difference:.2g} (answers equal: {agreement:.2%})",
-            path=layout.root, remedy="This kind of encoder cannot be exported faithfully; choose another",
+            path=source, remedy="This kind of encoder cannot be exported faithfully; choose another",
         )  # fmt: skip
-    return {"texts": len(texts), "max_difference": difference, "agreement": agreement}
+    return {"max_difference": difference, "agreement": agreement}
 
 
 def _quantized(
@@ -211,23 +236,45 @@ def _quantized(
     quantize(made)
     report = check(made, list(sample), threads=threads, repeats=3, write=False)
     texts = sample if dev is None else check_texts(dev[0])
-    logits = {file: _onnx_logits(made, file, texts, threads) for file in (_GRAPH, QUANTIZED_NAME)}
-    agreement = _agreement(logits[_GRAPH], logits[QUANTIZED_NAME], trained.tasks)
+    logits = {file: _onnx_logits(made, file, texts, threads) for file in (GRAPH, QUANTIZED_NAME)}
+    agreement = agreement_of(logits[GRAPH], logits[QUANTIZED_NAME], trained.tasks)
+    scores = None
+    if dev is not None:
+        scores = tuple(_accuracy(trained.tasks, own, dev[1], len(texts)) for own in logits.values())
+    return judge_int8(made, report, agreement, scores, "accuracy")
+
+
+def judge_int8(
+    made: Path, report: CheckReport, agreement: float, scores: tuple[float, ...] | None, metric: str
+) -> dict[str, Any]:
+    """Keep in the folder which graph is preferred, and say why.
+
+    Parameters
+    ----------
+    made : Path
+    report : CheckReport
+        By which speed is told.
+    agreement : float
+        Share of answers that are equal with int8 and fp32; the rule without dev.
+    scores : tuple of float, optional
+        On dev, of fp32 and of int8; the rule with dev.
+    metric : str
+        What they are.
+    """
     result = {"agreement": agreement, "speedup": report.speedup, "cosine_mean": report.cosine_mean}
-    if dev is None:
+    if scores is None:
         rules = [(agreement >= 1 - _MAX_LOSS, f"{agreement:.2%} of the answers equal, {1 - _MAX_LOSS:.1%} wanted")]
     else:
-        scores = {file: _accuracy(trained.tasks, own, dev[1], len(texts)) for file, own in logits.items()}
-        result |= {"fp32_dev_accuracy": scores[_GRAPH], "int8_dev_accuracy": scores[QUANTIZED_NAME]}
-        loss = scores[_GRAPH] - scores[QUANTIZED_NAME]
-        rules = [(loss <= _MAX_LOSS, f"dev accuracy {scores[QUANTIZED_NAME]:.4f} with int8, {scores[_GRAPH]:.4f} fp32")]
+        fp32, own = scores
+        result |= {f"fp32_dev_{metric}": fp32, f"int8_dev_{metric}": own}
+        rules = [(fp32 - own <= _MAX_LOSS, f"dev {metric} {own:.4f} with int8, {fp32:.4f} fp32")]
     rules.append((report.speedup >= _MIN_SPEEDUP, f"int8 is {report.speedup:.2f} x as fast, {_MIN_SPEEDUP:g} x wanted"))
     preferred = all(holds for holds, _ in rules)
     reasons = [f"{'yes' if holds else 'no'}: {text}" for holds, text in rules]
     checked = {**report.as_dict(), "reasons": reasons}
     checked.pop("prefer")
-    content = {"format": 1, "prefer": QUANTIZED_NAME if preferred else _GRAPH, "checked": checked}
-    _write_json(made / PREFERENCE_NAME, content)
+    content = {"format": 1, "prefer": QUANTIZED_NAME if preferred else GRAPH, "checked": checked}
+    write_json(made / PREFERENCE_NAME, content)
     return {**result, "preferred": preferred, "reasons": reasons}
 
 
@@ -241,9 +288,10 @@ def _accuracy(tasks: Sequence[Task], logits: Mapping[str, Any], labels: Any, row
     return float(np.mean([scores_of(task, logits[task.name].astype(np.float32))["accuracy"] for task in held_out]))
 
 
-def _facts(
+def facts_of(
     source: Path, trained: Trained, options: FineTuneOptions, rows: int, parity: Any, int8: Any, said: Mapping[str, Any]
 ) -> dict[str, Any]:
+    """What ``training.json`` says."""
     from tlclassic._version import __version__
 
     return {
@@ -262,9 +310,10 @@ def _facts(
         "best": trained.best,
         "parity": parity,
         "int8": int8,
-        **{name: said[name] for name in ("data_sha256", "contrastive", "pairs", "resumed_at_step")},
+        **{name: said[name] for name in ("data_sha256", "contrastive", "pairs", "resumed_at_step") if name in said},
     }  # fmt: skip
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Write something as JSON that people can read."""
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n", "utf-8")

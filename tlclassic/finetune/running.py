@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,7 +24,9 @@ from tlclassic.finetune.options import FineTuneOptions
 from tlclassic.finetune.result import FineTuned, write_result
 from tlclassic.finetune.trainer import train_encoder
 
-__all__ = ["FineTuned", "fine_tune"]
+__all__ = ["FineTuned", "digest_of_weights", "fine_tune", "open_run", "settings_of"]
+
+Options = TypeVar("Options", bound=FineTuneOptions)
 
 #: What replaces the defaults where labels are few: one pass over pairs, of all layers, at the rate of SetFit.
 _FEW: dict[str, Any] = {"learning_rate": 2e-5, "decay": 1.0, "schedule": "linear"}
@@ -101,11 +105,7 @@ def fine_tune(
     """
     for name, value in (("contrastive", contrastive), ("int8", int8), ("weights", weights), ("resume", resume)):
         check_choice(name, value, (True, False))
-    known = FineTuneOptions.__dataclass_fields__
-    for name in options:
-        if name not in known:
-            raise InvalidParameterError(f"{name} is no option of fine_tune; there are {', '.join(sorted(known))}.")
-    settings = FineTuneOptions(**{**(_FEW if contrastive else {}), **options})
+    settings = settings_of(FineTuneOptions, "fine_tune", {**(_FEW if contrastive else {}), **options})
     if pairs is not None:
         check_integer("pairs", pairs, low=1)
         if not contrastive:
@@ -117,7 +117,7 @@ def fine_tune(
     texts = check_texts(texts)
     said: dict[str, Any] = {
         "data_sha256": _digest(texts, labels, sample_weight),
-        "base_sha256": _weights_digest(layout.transformer),
+        "base_sha256": digest_of_weights(layout.transformer),
         "contrastive": contrastive,
         "pairs": pairs,
         "columns": dict(columns or {}),
@@ -133,13 +133,14 @@ def fine_tune(
         "options": settings.to_json(),
         "source": said["base_sha256"],
     }
-    own = target.absolute()
-    path = own.with_name(f".{own.name}.checkpoint") if checkpoints is None else Path(checkpoints)
-    states = Checkpoints(path, key, seconds=checkpoint_seconds, resume=resume)
-    shared: dict[str, Any] = {
-        "dev": dev, "classes": classes, "on_progress": on_progress, "prepare": states.restore, "on_step": states.save
-    }  # fmt: skip
-    with new_folder(target, force=force) as made, cpu_threads(settings.threads or available_cpus()):
+    run = open_run(
+        target, key, settings, force=force, resume=resume, checkpoints=checkpoints, seconds=checkpoint_seconds
+    )
+    with run as (made, states):
+        shared: dict[str, Any] = {
+            "dev": dev, "classes": classes, "on_progress": on_progress, "prepare": states.restore,
+            "on_step": states.save,
+        }  # fmt: skip
         if contrastive:
             if multilabel or sample_weight is not None:
                 raise InvalidParameterError("contrastive takes hard labels without weights; leave it out for these.")
@@ -150,11 +151,55 @@ def fine_tune(
                 on_frozen=on_frozen, **shared,
             )  # fmt: skip
         said["resumed_at_step"] = states.resumed
-        result = write_result(
+        return write_result(
             layout, made, target, trained, settings, texts=texts, dev=dev, int8=int8, weights=weights, said=said
         )
+
+
+def settings_of(kind: type[Options], function: str, options: Mapping[str, Any]) -> Options:
+    """The options of a function, checked.
+
+    Raises
+    ------
+    InvalidParameterError
+        Where a name is none, or a value is outside its domain.
+    """
+    known = {field.name for field in fields(kind)}
+    for name in options:
+        if name not in known:
+            raise InvalidParameterError(f"{name} is no option of {function}; there are {', '.join(sorted(known))}.")
+    return kind(**options)
+
+
+@contextmanager
+def open_run(
+    target: Path,
+    key: Mapping[str, Any],
+    settings: FineTuneOptions,
+    *,
+    force: bool,
+    resume: bool,
+    checkpoints: str | os.PathLike[str] | None,
+    seconds: float,
+) -> Iterator[tuple[Path, Checkpoints]]:
+    """The hidden folder of a run, and the states that it keeps, which are forgotten when the folder has its place.
+
+    Parameters
+    ----------
+    target : Path
+        Where the folder goes when the block ends well.
+    key, resume, seconds
+        As for :class:`~tlclassic.finetune.checkpoints.Checkpoints`.
+    settings : FineTuneOptions
+    force, checkpoints
+        As for :func:`fine_tune`.
+    """
+    own = target.absolute()
+    path = own.with_name(f".{own.name}.checkpoint") if checkpoints is None else Path(checkpoints)
+    states = Checkpoints(path, key, seconds=seconds, resume=resume)
+    with new_folder(target, force=force) as made, cpu_threads(settings.threads or available_cpus()):
+        yield made, states
     states.remove()
-    return result
 
 
 def _digest(texts: Sequence[str], labels: Any, weights: Any) -> str:
@@ -173,7 +218,8 @@ def _digest(texts: Sequence[str], labels: Any, weights: Any) -> str:
     return digest.hexdigest()
 
 
-def _weights_digest(source: Path) -> str:
+def digest_of_weights(source: Path) -> str:
+    """SHA-256 (hex) of an encoder's weights, settings and tokenizer."""
     digest = hashlib.sha256()
     for path in sorted([*source.glob("*.safetensors"), source / "config.json", source / "tokenizer.json"]):
         if path.is_file():

@@ -8,21 +8,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from tlclassic._compat import available_cpus
 from tlclassic._validate import check_texts
 from tlclassic.errors import InvalidParameterError
-from tlclassic.finetune.batches import TextTokenizer
+from tlclassic.finetune.batches import TextTokenizer, Tokens
 from tlclassic.finetune.frozen import StateInputs, frozen_layers, inputs_of, only_top
 from tlclassic.finetune.hardware import cpu_threads, device_of, uses_bfloat16
-from tlclassic.finetune.layout import read_layout
+from tlclassic.finetune.layout import Layout, read_layout
 from tlclassic.finetune.loop import Trainer
+from tlclassic.finetune.losses import scores_of
 from tlclassic.finetune.model import EncoderWithHeads, load_backbone, parameter_groups
 from tlclassic.finetune.options import FineTuneOptions
 from tlclassic.finetune.tasks import Task, read_tasks
 
-__all__ = ["Trained", "Trainer", "train_encoder"]
+__all__ = ["Trained", "Trainer", "train_encoder", "train_model"]
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,51 @@ def train_encoder(
     )  # fmt: skip
     held_out = [] if dev is None else [check_texts(dev[0])]
     dev_tasks = [] if dev is None else _dev_tasks(dev[1], len(held_out[0]), tasks)
+
+    def tokenized() -> list[Tokens]:
+        tokenizer = TextTokenizer(layout, options.max_length)
+        return [tokenizer(own) for own in (texts, *held_out)]
+
+    return train_model(
+        layout, tokenized, tasks, options, dev_tasks=dev_tasks, on_progress=on_progress, on_frozen=on_frozen,
+        prepare=prepare, on_step=on_step,
+    )  # fmt: skip
+
+
+def train_model(
+    layout: Layout,
+    tokenized: Callable[[], Sequence[Tokens]],
+    tasks: Sequence[Task],
+    options: FineTuneOptions,
+    *,
+    dev_tasks: Sequence[Task] = (),
+    scores: Callable[[Any, NDArray[np.float32]], dict[str, float]] = scores_of,
+    on_progress: Callable[[int, int], None] | None = None,
+    on_frozen: Callable[[int, int], None] | None = None,
+    prepare: Callable[[Trainer], None] | None = None,
+    on_step: Callable[[Trainer], None] | None = None,
+) -> Trained:
+    """Train the encoder of a folder, and a head for each task, on what was read already.
+
+    Parameters
+    ----------
+    layout : Layout
+    tokenized : callable
+        Gives the tokens of the texts, and those of dev where there is one; called when the model has been opened.
+    tasks : sequence of Task
+        With a row for each unit of the tokens.
+    options : FineTuneOptions
+    dev_tasks : sequence of Task
+        Of dev.
+    scores, on_progress, on_step
+        See :class:`~tlclassic.finetune.loop.Trainer`.
+    on_frozen, prepare
+        See :func:`train_encoder`.
+
+    Raises
+    ------
+    InvalidParameterError, EncoderFormatError
+    """
     device = device_of(options.device)
     with ExitStack() as stack:
         stack.enter_context(cpu_threads(options.threads or available_cpus()))
@@ -110,21 +158,22 @@ def train_encoder(
         sizes = {task.name: len(task.classes) for task in tasks}
         model = EncoderWithHeads(backbone, sizes, options, layout.pooling).to(device)
         parameter_groups(model, options)
-        tokenizer = TextTokenizer(layout, options.max_length)
-        tokens = [tokenizer(own) for own in (texts, *held_out)]
+        tokens = tokenized()
         with torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(options.precision, device)):
             inputs, *of_dev = inputs_of(
-                model, tokens, tokenizer.pad, frozen=frozen_layers(model), limit=options.frozen_bytes,
+                model, tokens, layout.pad, frozen=frozen_layers(model), limit=options.frozen_bytes,
                 on_progress=on_frozen,
             )  # fmt: skip
         evaluation = (of_dev[0], dev_tasks) if of_dev else None
-        trainer = Trainer(model, inputs, tasks, options, dev=evaluation, on_progress=on_progress, on_step=on_step)
+        trainer = Trainer(
+            model, inputs, tasks, options, dev=evaluation, scores=scores, on_progress=on_progress, on_step=on_step
+        )
         if isinstance(inputs, StateInputs):
             stack.enter_context(only_top(model, trainer.frozen))
         if prepare is not None:
             prepare(trainer)
         trainer.run()
-    return Trained(model, tasks, trainer.state.history, trainer.state.best)
+    return Trained(model, list(tasks), trainer.state.history, trainer.state.best)
 
 
 def _dev_tasks(labels: Any, rows: int, tasks: Sequence[Task]) -> list[Task]:

@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 
 from tlclassic._validate import check_choice
 from tlclassic.errors import EncoderFormatError, InvalidParameterError
-from tlclassic.heads.encoder_heads import HEADS_FILE, Heads, TaskHead, read_heads
+from tlclassic.heads.encoder_heads import HEADS_FILE, TOKEN_HEADS_FILE, Heads, TaskHead, read_heads
 from tlclassic.heads.predicting import LogitClassifier
 
 __all__ = ["EncoderClassifier", "folder_task", "open_encoder_folder"]
@@ -249,6 +249,13 @@ class _Opened:
     @cached_property
     def heads(self) -> Heads | None:
         path = _path_of(self._model, HEADS_FILE)
+        if path is None and _path_of(self._model, TOKEN_HEADS_FILE) is not None:
+            folder = os.fspath(self._model)
+            raise EncoderFormatError(
+                "this encoder was fine-tuned on tagged tokens and labels no texts",
+                path=folder,
+                remedy=f"Train a tagger on its states: tlclassic tag train TRAIN --encoder {folder} --out tagger.tlc",
+            )
         return read_heads(path) if path is not None else None
 
     @cached_property

@@ -16,10 +16,15 @@ from tlclassic.errors import ArtifactVersionError, CorruptArtifactError, Invalid
 from tlclassic.heads.predicting import LogitClassifier
 from tlclassic.storage import Artifact, ArtifactWriter
 
-__all__ = ["ACTIVATIONS", "HEADS_FILE", "HEADS_FORMAT", "HeadTask", "Heads", "TaskHead", "read_heads", "write_heads"]
+__all__ = [
+    "ACTIVATIONS", "HEADS_FILE", "HEADS_FORMAT", "TOKEN_HEADS_FILE", "HeadTask", "Heads", "TaskHead", "read_heads",
+    "write_heads",
+]  # fmt: skip
 
 #: The file's name inside the folder of a fine-tuned encoder.
 HEADS_FILE = "heads.tlc"
+#: The same of an encoder that was fine-tuned on tagged tokens: its heads take the mean state of a token's pieces.
+TOKEN_HEADS_FILE = "token_heads.tlc"
 HEADS_FORMAT = 1
 KIND = "encoder-heads"
 #: What may stand between two layers.

@@ -57,15 +57,31 @@ def align(sentence: Sequence[str], states: NDArray[np.float32], offsets: NDArray
     array([[2.],
            [5.]], dtype=float32)
     """
-    lengths = np.array([len(token) + 1 for token in sentence], np.int64)
-    ends = np.cumsum(lengths)
-    owner = np.searchsorted(ends, offsets[:, 0], side="right")
-    owner = np.minimum(owner, max(0, len(sentence) - 1))
+    owner = owners(sentence, offsets)
     total = np.zeros((len(sentence), states.shape[1]), np.float32)
     if len(sentence):
         np.add.at(total, owner, states)
     counts = np.bincount(owner, minlength=len(sentence))[: len(sentence), None]
     return np.asarray(total / np.maximum(counts, 1), dtype=np.float32)
+
+
+def owners(sentence: Sequence[str], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Within which token of ``" ".join(sentence)`` each piece begins, int64 of shape (t,).
+
+    Parameters
+    ----------
+    sentence : sequence of tokens
+    offsets : int64 array of shape (t, 2)
+        The characters that each piece spans.
+
+    Examples
+    --------
+    >>> owners(["playing", "on"], np.array([[0, 4], [4, 7], [8, 10]]))
+    array([0, 0, 1])
+    """
+    ends = np.cumsum([len(token) + 1 for token in sentence], dtype=np.int64)
+    owner = np.searchsorted(ends, offsets[:, 0], side="right")
+    return np.asarray(np.minimum(owner, max(0, len(sentence) - 1)), np.int64)
 
 
 def read_states(states: States | None, sentences: Sequence[Sequence[str]]) -> NDArray[np.float32]:
