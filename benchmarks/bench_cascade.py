@@ -52,6 +52,13 @@ class Pair:
         self.teacher = EncoderClassifier(str(folder(name)), file="int8", threads=1)
         self.cascade = tlclassic.Cascade(tlclassic.load(SCRATCH / "students" / f"{name}-0.tlc"), self.teacher)
         self.dev_proba = proba_of(name, self.data["dev"][0])
+        self._of_teacher: dict[str, float] = {}
+
+    def teacher_score(self, part: str) -> float:
+        """Of the teacher alone, asked once."""
+        if part not in self._of_teacher:
+            self._of_teacher[part] = self.score(self.teacher, part)
+        return self._of_teacher[part]
 
     def tune(self, share: float) -> None:
         """Pass on this share of dev."""
@@ -69,7 +76,7 @@ class Pair:
 
     def test_row(self, share: float) -> dict[str, Any]:
         """What the cascade does on test, which is read here alone."""
-        teacher, answers = self.score(self.teacher, "test"), self.cascade.answer(self.data["test"][0])
+        teacher, answers = self.teacher_score("test"), self.cascade.answer(self.data["test"][0])
         kept = measured(answers.labels, self.data["test"][1], self.multilabel, self.classes)
         few = self.sample("test")
         timed = {"teacher": lambda: self.teacher.predict(few), "cascade": lambda: self.cascade.predict(few)}
@@ -88,12 +95,11 @@ class Pair:
         }
 
 
-def cascade_row(name: str, results: Results) -> None:
+def cascade_row(both: Pair, results: Results) -> None:
     """The fewest texts passed on that leave 99.5 % of the teacher's accuracy on dev."""
-    if (key := f"{name} cascade") in results:
+    if (key := f"{both.name} cascade") in results:
         return
-    both = Pair(name)
-    wanted = KEPT * both.score(both.teacher, "dev")
+    wanted = KEPT * both.teacher_score("dev")
     for share in SHARES:
         both.tune(share)
         if both.score(both.cascade, "dev") >= wanted:
@@ -101,11 +107,10 @@ def cascade_row(name: str, results: Results) -> None:
     results.add(key, both.test_row(share))
 
 
-def budget_row(name: str, faster: int, results: Results) -> None:
+def budget_row(both: Pair, faster: int, results: Results) -> None:
     """The most texts passed on with which the cascade is ``faster`` times as fast as the teacher on dev."""
-    if (key := f"{name} budget {faster}") in results:
+    if (key := f"{both.name} budget {faster}") in results:
         return
-    both = Pair(name)
     few = both.sample("dev")
     for share in (round(step / 200 / faster, 4) for step in range(200, 0, -5)):
         both.tune(share)
@@ -150,9 +155,10 @@ def main(names: list[str]) -> None:
     results = Results("cascade")
     for name in names or SETS:
         if (SCRATCH / "students" / f"{name}-0.tlc").exists():
-            cascade_row(name, results)
+            both = Pair(name)
+            cascade_row(both, results)
             for faster in BUDGETS:
-                budget_row(name, faster, results)
+                budget_row(both, faster, results)
             promise(name, results)
 
 

@@ -8,14 +8,16 @@ a token right), accuracy of intents, in percent. Resumable: finished rows are ke
     python benchmarks/bench_tagging.py test [SET ...]       # the chosen one on test, and its compiled form
     python benchmarks/bench_tagging.py states [SET ...]     # with an encoder's token states beside the features
     python benchmarks/bench_tagging.py steps [SET ...]      # with more and larger steps, features seen twice
+    python benchmarks/bench_tagging.py finetuned [SET ...]  # the encoder fine-tuned on the tags, and its states
     python benchmarks/bench_tagging.py speed                # tokens a second on one thread, beside spaCy's ner
-    python benchmarks/bench_tagging.py                      # all but the states and the steps
+    python benchmarks/bench_tagging.py                      # all that needs no encoder, but the steps
 
 The encoder is the folder that ``TLCLASSIC_ENCODER`` names, of which two layers' states are taken, chosen on dev: on
 conll2003 the third and the fifth (93.4) before the second, fourth and sixth (92.9 to 93.3) and the last alone; on a
 third of snips' sentences the third and the last (92.4, on dev and on 1,400 sentences held out of train) before the last
 alone (92.1) and the third and the fifth (92.0). Features have to be seen twice there, which gained 0.4 on that third
-and nothing on conll2003.
+and nothing on conll2003. Fine-tuning is ``fine_tune_tokens`` as it comes, its best epoch told by dev; the tagger takes
+the last layer's states then.
 """
 
 from __future__ import annotations
@@ -144,6 +146,52 @@ def states(name: str, results: Results) -> None:
     results.add(key, {**row, "test": percent(tagger.evaluate(*part(name, "test")))})
 
 
+def finetuned(name: str, results: Results) -> None:
+    """The encoder fine-tuned on a task of tags: its own answers, and a tagger over its states, as of seed 0."""
+    from tlclassic.encoders import OnnxEncoder
+
+    if (key := f"{name} finetuned") in results:
+        return
+    folder, task = SCRATCH / "tagging-encoders" / name, SETS[name][2][0]
+    data = {which: part(name, which) for which in ("train", "dev", "test")}
+    start = time.perf_counter()
+    if not folder.exists():
+        from bench_finetune import progress
+
+        from tlclassic.finetune import fine_tune_tokens
+
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        tagged = {which: (sentences, {task: columns[task]}) for which, (sentences, columns) in data.items()}
+        fine_tune_tokens(
+            os.environ["TLCLASSIC_ENCODER"], *tagged["train"], folder, dev=tagged["dev"], int8=False, threads=1,
+            on_progress=progress,
+        )  # fmt: skip
+    seconds = time.perf_counter() - start
+    states = EncoderStates(OnnxEncoder(folder, file="fp32", threads=1))
+    row: dict[str, Any] = {"set": name, "task": task, "seconds": round(seconds)}
+    for which in ("dev", "test"):
+        row[f"{which}_encoder"] = percent({task: own_score(folder, states, *data[which], task)})[task]
+    options = {**chosen(results), "min_count": 2}
+    tagger = TokenTagger(**options, states=states).fit(*data["train"])
+    row |= {which: percent(tagger.evaluate(*data[which])) for which in ("dev", "test")}
+    results.add(key, {**row, "options": options})
+
+
+def own_score(
+    folder: Path, states: EncoderStates, sentences: list[list[str]], columns: dict[str, list[Any]], task: str
+) -> dict[str, Any]:
+    """Entity F1, or accuracy, of the likeliest tags by the head that the encoder was fine-tuned with."""
+    from tlclassic.heads.encoder_heads import TOKEN_HEADS_FILE, read_heads
+    from tlclassic.tagging import entity_scores, token_accuracy
+    from tlclassic.tagging.schemes import detect_scheme
+
+    head = read_heads(folder / TOKEN_HEADS_FILE)[task]
+    found = [head.classes[head.logits(own).argmax(axis=1)].tolist() for own in states(sentences)]
+    truth = columns[task]
+    marks = detect_scheme(tag for tags in truth for tag in tags) != "none"
+    return {"score": entity_scores(truth, found).f1 if marks else token_accuracy(truth, found)}
+
+
 def spacy_ner(sentences: list[list[str]], targets: dict[str, list[Any]]) -> Any:
     """A pipeline with spaCy's own ``ner`` in its default architecture after one update; it need not be right."""
     import spacy
@@ -193,7 +241,7 @@ def speed(results: Results) -> None:
 def main(arguments: list[str]) -> None:
     """Run one step for some sets, or all that is missing."""
     results = Results("tagging")
-    kinds: dict[str, Any] = {"test": final, "steps": steps, "states": states}
+    kinds: dict[str, Any] = {"test": final, "steps": steps, "states": states, "finetuned": finetuned}
     match arguments:
         case []:
             choose(results)

@@ -30,6 +30,19 @@ def tagging_accuracy() -> str:
         for row in _rows("states")
         for task in row["test"]
     ]
+    for row in _rows("finetuned"):
+        own = [f"{row['set']}, {row['task']}, fine-tuned encoder alone", row["dev_encoder"], row["test_encoder"]]
+        body.append([own[0], *(f"{score:.2f}" for score in own[1:]), None, None])
+        body += [
+            [
+                f"{row['set']}, {task}, with its states",
+                f"{row['dev'][task]:.2f}",
+                f"{row['test'][task]:.2f}",
+                None,
+                None,
+            ]
+            for task in row["test"]
+        ]
     return table(["set, task", "dev", "test", "test, compiled", "compiled, MB"], body)
 
 
