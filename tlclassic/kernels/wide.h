@@ -9,9 +9,12 @@
 /* Into the second-level cache: the rows ahead and those at hand together do not fit the first one. */
 #if defined(__GNUC__)
 #define TLC_PREFETCH(p) __builtin_prefetch((p), 0, 2)
+/* Into the first one. */
+#define TLC_FETCH(p) __builtin_prefetch((p), 0, 3)
 #define TLC_RESTRICT __restrict__
 #else
 #define TLC_PREFETCH(p) ((void)0)
+#define TLC_FETCH(p) ((void)0)
 #define TLC_RESTRICT
 #endif
 
