@@ -57,7 +57,7 @@ enum { TLC_AHEAD = 16 };
 /* The largest sum of a window, for each filter: window p, from 1 - width on, is made of offset o of rows[p + o], where
  * p + o is one of the n words; without words, 0. Behind them are TLC_AHEAD addresses more, of rows to fetch. */
 static void tlc_windows_portable(int16_t *best, const int8_t *const *rows, int64_t n, int64_t width, int64_t filters) {
-    for (int64_t i = 0; i < n; i++) tlc_prefetch(rows[i + TLC_AHEAD], width * filters);
+    for (int64_t i = 0; i < n; i++) tlc_fetch(rows[i + TLC_AHEAD], width * filters);
     for (int64_t start = 0; start < filters; start += TLC_LANES) {
         int16_t most[TLC_LANES];
         for (int j = 0; j < TLC_LANES; j++) most[j] = n ? INT16_MIN : 0;
@@ -103,7 +103,7 @@ TLC_AVX512 TLC_INLINE __m512i tlc_widened_avx512(const int8_t *codes) {
             for (int k = 0; k < n; k++) begun[o][k] = zero();                                                           \
         for (int64_t i = 0; i < n_rows; i++) {                                                                          \
             const int8_t *const row = rows[i] + j;                                                                      \
-            if (j == 0) tlc_prefetch(rows[i + TLC_AHEAD], width * filters);                                             \
+            if (j == 0) tlc_fetch(rows[i + TLC_AHEAD], width * filters);                                                \
             for (int64_t o = width - 1; o > 0; o--)                                                                     \
                 for (int k = 0; k < n; k++) begun[o][k] = add(begun[o - 1][k], widened(row + o * filters + lanes * k)); \
             for (int k = 0; k < n; k++) begun[0][k] = widened(row + lanes * k);                                         \

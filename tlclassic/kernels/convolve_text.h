@@ -45,29 +45,41 @@ static int tlc_known_init(tlc_known *k, const uint64_t *bitmap, int64_t n, int64
     return 0;
 }
 
+/* Which of TLC_PROBES keys a bucket is, as a bit; 0 for none. */
+static inline unsigned tlc_known_bit(const uint32_t *keys, uint32_t bucket) {
+#if defined(__SSE2__)
+    const __m128i equal = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i *)keys), _mm_set1_epi32((int)bucket));
+    return (unsigned)_mm_movemask_ps(_mm_castsi128_ps(equal));
+#else
+    unsigned bits = 0;
+    for (unsigned i = 0; i < TLC_PROBES; i++) bits |= (unsigned)(keys[i] == bucket) << i;
+    return bits;
+#endif
+}
+
 /* The row of a bucket, or `otherwise`. No jumps but for crowded groups: neither how many words a group has nor whether
  * one is known can be predicted, and what waits for a jump is not fetched meanwhile. */
 static inline int64_t tlc_known_row(const tlc_known *k, uint32_t bucket, int64_t otherwise) {
+    static const int8_t place[1 << TLC_PROBES] = {-1, 0, 1, -1, 2, -1, -1, -1, 3, -1, -1, -1, -1, -1, -1, -1};
     const uint32_t *const start = k->starts + (bucket >> k->shift), *const keys = k->keys + start[0];
-    const int64_t second = keys[1] == bucket, third = keys[2] == bucket, fourth = keys[3] == bucket;
-    const int64_t there = -(second | third | fourth | (keys[0] == bucket));
-    const int64_t row = ((int64_t)start[0] + second + 2 * third + 3 * fourth);
+    const int64_t found = place[tlc_known_bit(keys, bucket)], row = (int64_t)start[0] + found;
     if (start[1] - start[0] > TLC_PROBES)
         for (uint32_t i = TLC_PROBES; i < start[1] - start[0]; i++)
             if (keys[i] == bucket) return start[0] + i;
-    return (row & there) | (otherwise & ~there);
+    /* All bits of found >> 63 are set where it is -1. */
+    return row ^ ((row ^ otherwise) & found >> 63);
 }
 
-/* The rows of n buckets; of those that follow, what is looked up is fetched in two steps. */
+/* The rows of n buckets, behind which TLC_AHEAD more can be read: what their lookups need is fetched. */
 static inline void tlc_known_rows(
-    const tlc_known *k, const uint32_t *buckets, size_t n, const char *table, int64_t n_rows, int64_t row_bytes,
+    const tlc_known *known, const uint32_t *buckets, size_t n, const char *table, int64_t n_rows, int64_t row_bytes,
     const char **rows
 ) {
-    const size_t near = TLC_AHEAD, far = 2 * TLC_AHEAD;
+    const tlc_known k = *known;
+    const int64_t unknown = n_rows - 1;
     for (size_t i = 0; i < n; i++) {
-        if (i + far < n) TLC_FETCH(k->starts + (buckets[i + far] >> k->shift));
-        if (i + near < n) TLC_FETCH(k->keys + k->starts[buckets[i + near] >> k->shift]);
-        rows[i] = table + tlc_known_row(k, buckets[i], n_rows - 1) * row_bytes;
+        TLC_FETCH(k.starts + (buckets[i + TLC_AHEAD] >> k.shift));
+        rows[i] = table + tlc_known_row(&k, buckets[i], unknown) * row_bytes;
     }
 }
 
@@ -140,9 +152,11 @@ static int tlc_convolve(
     if (tlc_ngrams(&c->options, texts, n, &w->scratch, w->ends, w->ends)) return -1;
     const size_t n_words = w->scratch.n_word;
     if (tlc_address_room(&w->rows, &w->rows_room, n_words + TLC_AHEAD)) return -1;
+    if (tlc_bucket_room(&w->scratch.word, &w->scratch.word_room, n_words + TLC_AHEAD)) return -1;
+    memset(w->scratch.word + n_words, 0, TLC_AHEAD * sizeof(uint32_t));
     tlc_known_rows(&c->known, w->scratch.word, n_words, c->table, c->n_rows, c->row_bytes, w->rows);
     for (size_t i = 0; i < TLC_AHEAD; i++) w->rows[n_words + i] = w->nothing;
-    for (size_t i = 0; i < TLC_AHEAD; i++) tlc_prefetch(w->rows[i], c->row_bytes);
+    for (size_t i = 0; i < TLC_AHEAD; i++) tlc_fetch(w->rows[i], c->row_bytes);
     for (size_t i = 0; i < n; i++, out += c->n_outputs) {
         const int64_t begin = i ? w->ends[i - 1] : 0, n_rows = w->ends[i] - begin;
         const char *const *rows = w->rows + begin;
