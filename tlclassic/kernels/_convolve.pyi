@@ -3,6 +3,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlclassic.kernels._score import Texts
+
 MAX_WIDTH: int
 
 def levels() -> list[str]: ...
@@ -41,3 +43,15 @@ def backward(
     indptr: NDArray[np.int64],
     out: NDArray[np.float32],
 ) -> None: ...
+
+class Convolution:
+    def __init__(
+        self,
+        bits: int,
+        bitmap: NDArray[np.uint64],
+        table: NDArray[Any],
+        scales: NDArray[np.float32] | None,
+        bias: NDArray[np.float32],
+        weights: NDArray[np.float32],
+    ) -> None: ...
+    def add(self, texts: Texts, start: int, stop: int, out: NDArray[np.float64]) -> None: ...

@@ -1,5 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""A convolution over the words of texts and the maximum over each. Inner loops: convolve.h; twin: _convolve_plain.py.
+"""A convolution over the words of texts and the maximum over each. Twin: _convolve_plain.py.
+
+Inner loops: convolve.h; the way from texts to logits: convolve_text.h.
 
 Texts are independent of each other: one text gives the same bits as that text in a batch.
 """
@@ -9,15 +11,16 @@ from libc.stdlib cimport calloc, free, realloc
 
 import numpy as np
 
+from tlclassic.kernels._score cimport Texts, tlc_text
+
 cdef extern from "convolve.h" nogil:
-    const int TLC_LANES
+    const int TLC_LANES, TLC_AHEAD
     void tlc_rows_of(
         const uint32_t *buckets, int64_t n, const uint64_t *bitmap, const uint32_t *ranks, int32_t *rows)
-    void tlc_prefetch(const void *row, int64_t n_bytes)
     ctypedef struct tlc_convolve_level:
         const char *name
         void (*windows)(
-            int16_t *best, const int8_t **rows, int64_t n_windows, int64_t width, int64_t filters) noexcept nogil
+            int16_t *best, const int8_t *const *rows, int64_t n_rows, int64_t width, int64_t filters) noexcept nogil
         int (*works)() noexcept nogil
     const tlc_convolve_level *tlc_convolve_levels
     int tlc_n_convolve_levels
@@ -29,9 +32,36 @@ cdef extern from "convolve.h" nogil:
     void tlc_add_products(
         double *out, const float *x, const float *weights, int64_t n_outputs, int64_t filters)
     int64_t tlc_stride(int64_t n_outputs)
+    uint32_t tlc_bits(uint64_t x)
+
+cdef extern from "convolve_text.h" nogil:
+    ctypedef struct tlc_options:
+        int word_lo, word_hi, char_lo, char_hi, bits, fold, keep_punctuation
+    ctypedef struct tlc_known:
+        pass
+    int tlc_known_init(tlc_known *k, const uint64_t *bitmap, int64_t n, int64_t n_known)
+    void tlc_known_free(tlc_known *k)
+    ctypedef struct tlc_convolution:
+        tlc_options options
+        tlc_known known
+        const char *table
+        int64_t n_rows, row_bytes, width, filters, n_outputs
+        const float *scales
+        const float *bias
+        const float *weights
+    ctypedef struct tlc_convolve_work:
+        pass
+    int tlc_convolve_init(tlc_convolve_work *w, const tlc_convolution *c, size_t n_texts)
+    void tlc_convolve_free(tlc_convolve_work *w)
+    int tlc_convolve(
+        const tlc_convolution *c, const tlc_convolve_level *level, const tlc_text *texts, size_t n,
+        tlc_convolve_work *w, double *out)
 
 #: The widest window: sums of that many int8 fit in int16.
 MAX_WIDTH = 8
+#: Texts that are read and then scored at a time: what is known of their words stays in the cache.
+cdef enum:
+    PIECE = 512
 
 cdef int chosen = 0
 
@@ -56,6 +86,17 @@ def set_level(name):
 set_level(levels().pop())
 
 
+cdef _check_table(table, Py_ssize_t filters):
+    if table.ndim != 2 or not table.flags.c_contiguous or table.dtype not in (np.float32, np.int8):
+        raise ValueError("table must be a C-contiguous matrix of float32 or int8")
+    if not filters or filters % TLC_LANES or table.shape[1] % filters or not len(table):
+        raise ValueError("the table's columns must be a multiple of the filters, and those one of 16")
+    if not 1 <= table.shape[1] // filters <= MAX_WIDTH:
+        raise ValueError("windows must be of 1 to 8 words")
+    if len(table) > INT32_MAX:
+        raise ValueError("the table has too many rows")
+
+
 cdef class _Room:
     """Memory for one text after the other, and the table that its rows are in."""
 
@@ -70,15 +111,8 @@ cdef class _Room:
     cdef object held
 
     def __cinit__(self, table, Py_ssize_t filters):
-        if table.ndim != 2 or not table.flags.c_contiguous or table.dtype not in (np.float32, np.int8):
-            raise ValueError("table must be a C-contiguous matrix of float32 or int8")
-        if not filters or filters % TLC_LANES or table.shape[1] % filters or not len(table):
-            raise ValueError("the table's columns must be a multiple of the filters, and those one of 16")
+        _check_table(table, filters)
         self.width, self.filters, self.n_rows = table.shape[1] // filters, filters, len(table)
-        if not 1 <= self.width <= MAX_WIDTH:
-            raise ValueError("windows must be of 1 to 8 words")
-        if self.n_rows > INT32_MAX:
-            raise ValueError("the table has too many rows")
         self.held = table
         self.table = <const char *><size_t>table.ctypes.data
         self.row_bytes = table.shape[1] * table.dtype.itemsize
@@ -99,11 +133,11 @@ cdef class _Room:
         free(self.at)
 
     cdef int make_room(self, const int64_t[::1] indptr) except -1:
-        """For the rows of the longest text, and those before and after it."""
+        """For the rows of the longest text, those before and after it, and those to fetch."""
         cdef int64_t most = 0, i
         for i in range(indptr.shape[0] - 1):
             most = max(most, indptr[i + 1] - indptr[i])
-        most += 2 * self.width
+        most += 2 * self.width + TLC_AHEAD
         cdef void *grown = realloc(self.rows, most * sizeof(void *))
         if grown == NULL:
             raise MemoryError
@@ -114,22 +148,16 @@ cdef class _Room:
         """The addresses of a text's rows, nothing before and after; the number of windows."""
         cdef int64_t pad = self.width - 1, i
         cdef int32_t row
-        if n == 0:
-            for i in range(self.width):
-                self.rows[i] = self.nothing
-            return 1
         for i in range(pad):
-            self.rows[i] = self.rows[pad + n + i] = self.nothing
+            self.rows[i] = self.nothing
+        for i in range(pad + 1 + TLC_AHEAD):
+            self.rows[pad + n + i] = self.nothing
+        if n == 0:
+            return 1
         for i in range(n):
             row = words[i]
             self.rows[pad + i] = self.table + (row if row >= 0 else self.n_rows - 1) * self.row_bytes
         return n + pad
-
-    cdef void ahead(self, const int32_t *words, int64_t n) noexcept nogil:
-        cdef int64_t i
-        for i in range(min(n, 64)):
-            if words[i] >= 0:
-                tlc_prefetch(self.table + words[i] * self.row_bytes, self.row_bytes)
 
 
 cdef int _check(_Room room, const int32_t[::1] rows, const int64_t[::1] indptr, Py_ssize_t n_texts) except -1:
@@ -164,13 +192,12 @@ cdef _activations(
         scale = &scales[0]
     with nogil:
         for i in range(n_texts):
-            if i + 1 < n_texts:
-                room.ahead(words + indptr[i + 1], indptr[i + 2] - indptr[i + 1])
             n_windows = room.fill(words + indptr[i], indptr[i + 1] - indptr[i])
             x = out + i * room.filters if out != NULL else room.sums
             if codes:
                 tlc_convolve_levels[chosen].windows(
-                    room.codes, <const int8_t **>room.rows, n_windows, room.width, room.filters)
+                    room.codes, <const int8_t *const *>(room.rows + room.width - 1), indptr[i + 1] - indptr[i],
+                    room.width, room.filters)
                 tlc_activate_int8(x, room.codes, scale, &bias[0], room.filters)
             else:
                 tlc_windows_float32(
@@ -204,14 +231,86 @@ def add_convolved(
 ):
     """See _convolve_plain.py."""
     cdef _Room room = _Room(table, bias.shape[0])
-    cdef float[:, ::1] padded
+    cdef const float[:, ::1] padded
     _check(room, rows, indptr, out.shape[0])
     if weights.shape[0] != room.filters or weights.shape[1] != out.shape[1]:
         raise ValueError("weights must be of shape (filters, n_outputs)")
     if out.shape[0] and out.shape[1]:
-        padded = np.zeros((room.filters, tlc_stride(out.shape[1])), dtype=np.float32)
-        padded[:, : out.shape[1]] = weights
+        padded = _padded(weights)
         _activations(room, rows, indptr, scales, bias, NULL, &out[0, 0], &padded[0, 0], out.shape[1])
+
+
+cdef _padded(const float[:, ::1] weights):
+    """Each filter's weights in as many places as tlc_add_products reads."""
+    padded = np.zeros((weights.shape[0], tlc_stride(weights.shape[1])), dtype=np.float32)
+    padded[:, : weights.shape[1]] = weights
+    return padded
+
+
+cdef class Convolution:
+    """Adds what texts weigh; see _convolve_plain.py."""
+
+    cdef tlc_convolution c
+    cdef object held
+
+    def __cinit__(
+        self, int bits, const uint64_t[::1] bitmap not None, table, const float[::1] scales,
+        const float[::1] bias not None, const float[:, ::1] weights not None,
+    ):
+        cdef int64_t n_known = 0, i
+        cdef const float[:, ::1] padded
+        _check_table(table, bias.shape[0])
+        if not 1 <= bits <= 31 or bitmap.shape[0] > 1 << 25 or bitmap.shape[0] * 64 < (<int64_t>1) << bits:
+            raise ValueError("the map must have a bit for each bucket, of 1 to 31 bits")
+        for i in range(bitmap.shape[0]):
+            n_known += tlc_bits(bitmap[i])
+        if n_known >= len(table):
+            raise ValueError("the table must have a row for each bit of the map and one more")
+        if (scales is not None) != (table.dtype == np.int8):
+            raise ValueError("scales are of a table of int8")
+        if weights.shape[0] != bias.shape[0] or (scales is not None and scales.shape[0] != bias.shape[0]):
+            raise ValueError("scales and weights must be those of the filters")
+        if not weights.shape[1]:
+            raise ValueError("weights must be of one output or more")
+        padded = _padded(weights)
+        self.held = table, scales, bias, padded
+        self.c.options.word_lo = self.c.options.word_hi = self.c.options.fold = self.c.options.keep_punctuation = 1
+        self.c.options.bits = bits
+        self.c.table, self.c.row_bytes = <const char *><size_t>table.ctypes.data, table.shape[1] * table.dtype.itemsize
+        self.c.n_rows, self.c.filters, self.c.n_outputs = len(table), bias.shape[0], weights.shape[1]
+        self.c.width = table.shape[1] // bias.shape[0]
+        if scales is not None:
+            self.c.scales = &scales[0]
+        self.c.bias, self.c.weights = &bias[0], &padded[0, 0]
+        if tlc_known_init(&self.c.known, &bitmap[0], bitmap.shape[0], n_known) != 0:
+            raise MemoryError
+
+    def __dealloc__(self):
+        tlc_known_free(&self.c.known)
+
+    def add(self, Texts texts not None, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out not None):
+        """See _convolve_plain.py."""
+        cdef tlc_convolve_work work
+        cdef tlc_text[PIECE] views
+        cdef Py_ssize_t at, n
+        cdef int failed
+        if not 0 <= start <= stop <= texts.n:
+            raise ValueError(f"no texts from {start} to {stop}")
+        if out.shape[0] != stop - start or out.shape[1] != self.c.n_outputs:
+            raise ValueError("out must be of shape (stop - start, n_outputs)")
+        failed = tlc_convolve_init(&work, &self.c, PIECE)
+        try:
+            for at in range(start, stop, PIECE):
+                n = min(PIECE, stop - at)
+                held = texts.fill(at, at + n, views)
+                if not failed:
+                    with nogil:
+                        failed = tlc_convolve(
+                            &self.c, &tlc_convolve_levels[chosen], views, n, &work, &out[at - start, 0])
+                if failed:
+                    raise MemoryError
+        finally:
+            tlc_convolve_free(&work)
 
 
 def features(

@@ -14,11 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_WIDTH", "add_convolved", "backward", "features", "forward", "levels", "rows_of", "set_level"]
+from tlclassic.kernels._ngrams_plain import Ngrams
+from tlclassic.kernels._score_plain import Texts, rank_words
+
+__all__ = [
+    "MAX_WIDTH", "Convolution", "add_convolved", "backward", "features", "forward", "levels", "rows_of", "set_level",
+]  # fmt: skip
 
 #: The widest window: sums of that many int8 fit in int16.
 MAX_WIDTH = 8
-_LANES, _CHAINS = 16, 4
+_LANES, _CHAINS, _MAX_BITS = 16, 4, 31
 
 
 def levels() -> list[str]:
@@ -76,6 +81,57 @@ def add_convolved(
     for j, (column, row) in enumerate(zip(x.T, weights, strict=True)):
         sums[j % _CHAINS] += column[:, None] * row
     out += (sums[0] + sums[1]) + (sums[2] + sums[3])
+
+
+class Convolution:
+    """Adds what texts weigh: their words have the rows of their buckets, and go through :func:`add_convolved`.
+
+    Parameters
+    ----------
+    bits : int
+        Of the buckets of words.
+    bitmap : uint64 array
+        Buckets whose bit is set have a row, in their order; of as many bits as there are buckets, or more.
+    table, scales, bias, weights : as in :func:`add_convolved`
+
+    Raises
+    ------
+    ValueError
+        When their sizes do not fit together.
+    """
+
+    def __init__(
+        self,
+        bits: int,
+        bitmap: NDArray[np.uint64],
+        table: NDArray[Any],
+        scales: NDArray[np.float32] | None,
+        bias: NDArray[np.float32],
+        weights: NDArray[np.float32],
+    ) -> None:
+        self._ranks = rank_words(bitmap)
+        if not 1 <= bits <= _MAX_BITS or len(bitmap) * 64 < 1 << bits:
+            raise ValueError("the map must have a bit for each bucket, of 1 to 31 bits")
+        if self._ranks[-1] >= len(table):
+            raise ValueError("the table must have a row for each bit of the map and one more")
+        if (scales is not None) != (table.dtype == np.int8):
+            raise ValueError("scales are of a table of int8")
+        if len(weights) != len(bias) or (scales is not None and len(scales) != len(bias)):
+            raise ValueError("scales and weights must be those of the filters")
+        if not weights.shape[1]:
+            raise ValueError("weights must be of one output or more")
+        self._hashed = Ngrams(words=(1, 1), chars=(0, 0), bits=bits, fold=True, keep_punctuation=True)
+        self._bitmap = bitmap
+        self._network = table, scales, bias, weights
+
+    def add(self, texts: Texts, start: int, stop: int, out: NDArray[np.float64]) -> None:
+        """Add what texts ``start`` to ``stop`` weigh to ``out``, shape (stop - start, n_outputs)."""
+        if not 0 <= start <= stop <= len(texts):
+            raise ValueError(f"no texts from {start} to {stop}")
+        if out.shape != (stop - start, self._network[3].shape[1]):
+            raise ValueError("out must be of shape (stop - start, n_outputs)")
+        buckets, indptr, _, _ = self._hashed.buckets(texts.items(start, stop))
+        add_convolved(out, rows_of(buckets, self._bitmap, self._ranks), indptr, *self._network)
 
 
 def features(

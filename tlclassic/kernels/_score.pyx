@@ -45,9 +45,6 @@ cdef extern from "arrow.h" nogil:
         const char *format
         ArrowSchema *dictionary
         void (*release)(ArrowSchema *) noexcept nogil
-    ctypedef struct ArrowArray "struct ArrowArray":
-        int64_t length
-        void (*release)(ArrowArray *) noexcept nogil
     ctypedef struct ArrowArrayStream "struct ArrowArrayStream":
         int (*get_schema)(ArrowArrayStream *, ArrowSchema *) noexcept
         int (*get_next)(ArrowArrayStream *, ArrowArray *) noexcept
@@ -61,10 +58,6 @@ cdef extern from "ngrams.h" nogil:
     int TLC_ASCII, TLC_UTF8, TLC_UCS1, TLC_UCS2, TLC_UCS4
     ctypedef struct tlc_options:
         int word_lo, word_hi, char_lo, char_hi, bits, fold, keep_punctuation
-    ctypedef struct tlc_text:
-        const void *data
-        size_t n
-        int kind
 
 cdef extern from "score.h" nogil:
     int TLC_FLOAT32, TLC_FLOAT16, TLC_CODES
@@ -112,25 +105,8 @@ cdef enum:
 
 # --- the texts -------------------------------------------------------------------------------------------------------
 
-cdef enum Layout:
-    OBJECTS
-    CODE_POINTS
-    BYTES
-    ARROW
-
-
 cdef class Texts:
     """Texts ready to be read: a list or tuple of str and bytes, a ``U`` or ``S`` array, or an Arrow column."""
-
-    cdef object source
-    cdef Layout layout
-    cdef Py_ssize_t n
-    cdef const char *base
-    cdef Py_ssize_t stride, width
-    cdef ArrowArray *chunks
-    cdef int64_t *begins
-    cdef Py_ssize_t n_chunks
-    cdef int arrow_layout
 
     def __cinit__(self, source):
         self.source = source
@@ -166,7 +142,7 @@ cdef class Texts:
         if stream.get_schema(stream, &schema) != 0:
             raise InvalidParameterError(f"X cannot be read as an Arrow column: {_reason(stream)}.")
         try:
-            self._check_layout(&schema)
+            self.arrow_layout = _layout_of(&schema)
         finally:
             if schema.release != NULL:
                 schema.release(&schema)
@@ -181,17 +157,9 @@ cdef class Texts:
     cdef _read_array(self, schema_capsule, array_capsule):
         cdef ArrowArray *array = <ArrowArray *>PyCapsule_GetPointer(array_capsule, "arrow_array")
         cdef ArrowArray chunk = array[0]
-        self._check_layout(<ArrowSchema *>PyCapsule_GetPointer(schema_capsule, "arrow_schema"))
+        self.arrow_layout = _layout_of(<ArrowSchema *>PyCapsule_GetPointer(schema_capsule, "arrow_schema"))
         array.release = NULL  # moved: it is now ours to release
         self._add_chunk(&chunk)
-
-    cdef _check_layout(self, const ArrowSchema *schema):
-        self.arrow_layout = tlc_arrow_layout(schema)
-        if self.arrow_layout == TLC_ARROW_OTHER:
-            got = "a dictionary (categories)" if schema.dictionary != NULL else f"format {schema.format.decode()!r}"
-            raise InvalidParameterError(
-                f"X must be an Arrow column of strings or binary; got {got}. Cast it to string."
-            )
 
     cdef _add_chunk(self, ArrowArray *chunk):
         cdef Py_ssize_t room = self.n_chunks + 1
@@ -281,6 +249,14 @@ cdef void *_grown(void *memory, size_t size) except NULL:
     if grown == NULL:
         raise MemoryError
     return grown
+
+
+cdef int _layout_of(const ArrowSchema *schema) except -1:
+    cdef int found = tlc_arrow_layout(schema)
+    if found == TLC_ARROW_OTHER:
+        got = "a dictionary (categories)" if schema.dictionary != NULL else f"format {schema.format.decode()!r}"
+        raise InvalidParameterError(f"X must be an Arrow column of strings or binary; got {got}. Cast it to string.")
+    return found
 
 
 cdef _reason(ArrowArrayStream *stream):

@@ -38,8 +38,10 @@ typedef struct {
     int (*classify)(const uint8_t *from, size_t n, int fold, uint8_t *to, tlc_masks *masks);
     /* n blocks of 64 flags. */
     void (*gather)(const uint8_t *flags, size_t n, tlc_masks *masks);
-    /* As tlc_places_plain and tlc_pairs_plain. */
+    /* As tlc_places_plain, tlc_singles_plain and tlc_pairs_plain. */
     void (*places)(const uint64_t *masks, size_t n, uint32_t *to, uint32_t *before);
+    void (*singles)(
+        const uint8_t *bytes, const uint32_t *starts, const uint32_t *ends, size_t n, int shift, uint32_t *to);
     void (*pairs)(
         const uint8_t *bytes, const uint32_t *starts, const uint32_t *ends, size_t n, int shift, uint64_t *last,
         uint32_t *to);
@@ -306,6 +308,18 @@ TLC_VBMI2 static inline __m512i tlc_hash_vbmi2(const uint8_t *bytes, const uint3
     return h;
 }
 
+TLC_VBMI2 static void tlc_singles_vbmi2(
+    const uint8_t *bytes, const uint32_t *starts, const uint32_t *ends, size_t n, int shift, uint32_t *to
+) {
+    const __m128i by = _mm_cvtsi32_si128(shift);
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {
+        const __m512i h = tlc_times_vbmi2(tlc_hash_vbmi2(bytes, starts + i, ends + i), TLC_BUCKET);
+        _mm256_storeu_si256((__m256i *)(to + i), _mm512_cvtepi64_epi32(_mm512_srl_epi64(h, by)));
+    }
+    tlc_singles_plain(bytes, starts + i, ends + i, n - i, shift, to + i);
+}
+
 TLC_VBMI2 static void tlc_pairs_vbmi2(
     const uint8_t *bytes, const uint32_t *starts, const uint32_t *ends, size_t n, int shift, uint64_t *last, uint32_t *to
 ) {
@@ -391,15 +405,20 @@ static void tlc_gather_neon(const uint8_t *flags, size_t n, tlc_masks *masks) {
 
 /* Slowest first. */
 static const tlc_level tlc_all_levels[] = {
-    {"portable", tlc_classify_portable, tlc_gather_portable, tlc_places_plain, tlc_pairs_plain, tlc_works_always},
+    {"portable", tlc_classify_portable, tlc_gather_portable, tlc_places_plain, tlc_singles_plain, tlc_pairs_plain,
+     tlc_works_always},
 #ifdef TLC_X86
-    {"sse2", tlc_classify_sse2, tlc_gather_sse2, tlc_places_plain, tlc_pairs_plain, tlc_works_always},
-    {"avx2", tlc_classify_avx2, tlc_gather_avx2, tlc_places_plain, tlc_pairs_plain, tlc_works_avx2},
-    {"avx512bw", tlc_classify_avx512, tlc_gather_avx512, tlc_places_plain, tlc_pairs_plain, tlc_works_avx512},
-    {"avx512vbmi2", tlc_classify_avx512, tlc_gather_avx512, tlc_places_vbmi2, tlc_pairs_vbmi2, tlc_works_vbmi2},
+    {"sse2", tlc_classify_sse2, tlc_gather_sse2, tlc_places_plain, tlc_singles_plain, tlc_pairs_plain,
+     tlc_works_always},
+    {"avx2", tlc_classify_avx2, tlc_gather_avx2, tlc_places_plain, tlc_singles_plain, tlc_pairs_plain, tlc_works_avx2},
+    {"avx512bw", tlc_classify_avx512, tlc_gather_avx512, tlc_places_plain, tlc_singles_plain, tlc_pairs_plain,
+     tlc_works_avx512},
+    {"avx512vbmi2", tlc_classify_avx512, tlc_gather_avx512, tlc_places_vbmi2, tlc_singles_vbmi2, tlc_pairs_vbmi2,
+     tlc_works_vbmi2},
 #endif
 #ifdef TLC_NEON
-    {"neon", tlc_classify_neon, tlc_gather_neon, tlc_places_plain, tlc_pairs_plain, tlc_works_always},
+    {"neon", tlc_classify_neon, tlc_gather_neon, tlc_places_plain, tlc_singles_plain, tlc_pairs_plain,
+     tlc_works_always},
 #endif
 };
 

@@ -10,8 +10,8 @@
 #include "bits.h"
 #include "wide.h"
 
-#if defined(__GNUC__) && defined(__x86_64__)
-#define TLC_X86
+#if defined(__x86_64__) && defined(__GNUC__)
+#define TLC_X86 1
 #include <immintrin.h>
 #endif
 
@@ -51,96 +51,110 @@ static inline void tlc_rows_of(
     tlc_rows(buckets, n, bitmap, ranks, rows, 0);
 }
 
-/* The largest sum of a window, for each filter: window p is made of offset o of rows[p + o], o below width. */
-static void tlc_windows_portable(
-    int16_t *best, const int8_t **rows, int64_t n_windows, int64_t width, int64_t filters) {
-    for (int64_t j = 0; j < filters; j++) best[j] = INT16_MIN;
-    for (int64_t p = 0; p < n_windows; p++) {
-        for (int64_t j = 0; j < filters; j++) {
-            int16_t sum = rows[p][j];
-            for (int64_t o = 1; o < width; o++) sum = (int16_t)(sum + rows[p + o][o * filters + j]);
-            best[j] = sum > best[j] ? sum : best[j];
+/* Rows are fetched so many words before they are added: as many as fit the first-level cache beside those at hand. */
+enum { TLC_AHEAD = 16 };
+
+/* The largest sum of a window, for each filter: window p, from 1 - width on, is made of offset o of rows[p + o], where
+ * p + o is one of the n words; without words, 0. Behind them are TLC_AHEAD addresses more, of rows to fetch. */
+static void tlc_windows_portable(int16_t *best, const int8_t *const *rows, int64_t n, int64_t width, int64_t filters) {
+    for (int64_t i = 0; i < n; i++) tlc_fetch(rows[i + TLC_AHEAD], width * filters);
+    for (int64_t start = 0; start < filters; start += TLC_LANES) {
+        int16_t most[TLC_LANES];
+        for (int j = 0; j < TLC_LANES; j++) most[j] = n ? INT16_MIN : 0;
+        for (int64_t p = 1 - width; p < n; p++) {
+            int16_t sum[TLC_LANES] = {0};
+            for (int64_t o = p < 0 ? -p : 0; o < width && p + o < n; o++) {
+                const int8_t *row = rows[p + o] + o * filters + start;
+                for (int j = 0; j < TLC_LANES; j++) sum[j] = (int16_t)(sum[j] + row[j]);
+            }
+            for (int j = 0; j < TLC_LANES; j++) most[j] = sum[j] > most[j] ? sum[j] : most[j];
         }
+        memcpy(best + start, most, sizeof most);
     }
 }
 
 #ifdef TLC_X86
 /* Compilers keep neither sums nor maxima in registers by themselves: this is the loop that most of the time goes to. A
- * block is some filters side by side, whose maxima stay in registers over all windows; its width is a constant wherever
- * it is inlined. */
+ * block is some filters side by side, whose maxima stay in registers over all words, as do the sums of the windows that
+ * are not whole yet: begun[k] has its first k + 1 words. So each row is read once, from its beginning to its end. The
+ * width of block and window is a constant wherever it is inlined. */
 #define TLC_INLINE static inline __attribute__((always_inline))
 #define TLC_AVX2 __attribute__((target("avx2")))
 #define TLC_AVX512 __attribute__((target("avx512f,avx512bw")))
+enum { TLC_MAX_WIDTH = 8 };
 
 TLC_AVX2 TLC_INLINE __m256i tlc_widened_avx2(const int8_t *codes) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)codes));
-}
-
-TLC_AVX2 TLC_INLINE void tlc_block_avx2(
-    int16_t *best, const int8_t *const *rows, int64_t n_windows, int64_t width, int64_t filters, const int n) {
-    __m256i most[2];
-    for (int k = 0; k < n; k++) most[k] = _mm256_set1_epi16(INT16_MIN);
-    for (int64_t p = 0; p < n_windows; p++) {
-        __m256i sum[2];
-        for (int k = 0; k < n; k++) sum[k] = tlc_widened_avx2(rows[p] + 16 * k);
-        for (int64_t o = 1; o < width; o++)
-            for (int k = 0; k < n; k++)
-                sum[k] = _mm256_add_epi16(sum[k], tlc_widened_avx2(rows[p + o] + o * filters + 16 * k));
-        for (int k = 0; k < n; k++) most[k] = _mm256_max_epi16(most[k], sum[k]);
-    }
-    for (int k = 0; k < n; k++) _mm256_storeu_si256((__m256i *)(best + 16 * k), most[k]);
 }
 
 TLC_AVX512 TLC_INLINE __m512i tlc_widened_avx512(const int8_t *codes) {
     return _mm512_cvtepi8_epi16(_mm256_loadu_si256((const __m256i *)codes));
 }
 
-TLC_AVX512 TLC_INLINE void tlc_block_avx512(
-    int16_t *best, const int8_t *const *rows, int64_t n_windows, int64_t width, int64_t filters, const int n) {
-    __m512i most[3];
-    for (int k = 0; k < n; k++) most[k] = _mm512_set1_epi16(INT16_MIN);
-    for (int64_t p = 0; p < n_windows; p++) {
-        __m512i sum[3];
-        for (int k = 0; k < n; k++) sum[k] = tlc_widened_avx512(rows[p] + 32 * k);
-        for (int64_t o = 1; o < width; o++)
-            for (int k = 0; k < n; k++)
-                sum[k] = _mm512_add_epi16(sum[k], tlc_widened_avx512(rows[p + o] + o * filters + 32 * k));
-        for (int k = 0; k < n; k++) most[k] = _mm512_max_epi16(most[k], sum[k]);
+/* The same for both widths of register: filters j to j + n * lanes. */
+#define TLC_DEFINE_BLOCK(name, target, vector, lanes, zero, set1, widened, add, max, store)                             \
+    target TLC_INLINE void name(                                                                                        \
+        int16_t *best, const int8_t *const *rows, int64_t n_rows, const int64_t width, const int64_t filters,           \
+        const int64_t j, const int n                                                                                    \
+    ) {                                                                                                                 \
+        vector most[3], begun[TLC_MAX_WIDTH][3];                                                                        \
+        for (int k = 0; k < n; k++) most[k] = n_rows ? set1(INT16_MIN) : zero();                                        \
+        for (int64_t o = 0; o < width; o++)                                                                             \
+            for (int k = 0; k < n; k++) begun[o][k] = zero();                                                           \
+        for (int64_t i = 0; i < n_rows; i++) {                                                                          \
+            const int8_t *const row = rows[i] + j;                                                                      \
+            if (j == 0) tlc_fetch(rows[i + TLC_AHEAD], width * filters);                                                \
+            for (int64_t o = width - 1; o > 0; o--)                                                                     \
+                for (int k = 0; k < n; k++) begun[o][k] = add(begun[o - 1][k], widened(row + o * filters + lanes * k)); \
+            for (int k = 0; k < n; k++) begun[0][k] = widened(row + lanes * k);                                         \
+            for (int k = 0; k < n; k++) most[k] = max(most[k], begun[width - 1][k]);                                    \
+        }                                                                                                               \
+        /* Those that end behind the text. */                                                                           \
+        for (int64_t o = 0; o < width - 1; o++)                                                                         \
+            for (int k = 0; k < n; k++) most[k] = max(most[k], begun[o][k]);                                            \
+        for (int k = 0; k < n; k++) store((void *)(best + j + lanes * k), most[k]);                                     \
     }
-    for (int k = 0; k < n; k++) _mm512_storeu_si512((void *)(best + 32 * k), most[k]);
-}
 
-/* Blocks of a table whose rows begin j filters on. The addresses are moved there and back: they are one text's. */
-#define TLC_BLOCKS(each, step, n)                                                    \
-    for (; j + (step) <= filters; j += (step)) {                                     \
-        if (width == 3) each(best + j, rows, n_windows, 3, filters, n);              \
-        else if (width == 4) each(best + j, rows, n_windows, 4, filters, n);         \
-        else each(best + j, rows, n_windows, width, filters, n);                     \
-        for (int64_t i = 0; i < n_rows; i++) rows[i] += (step);                      \
+TLC_DEFINE_BLOCK(
+    tlc_block_avx2, TLC_AVX2, __m256i, 16, _mm256_setzero_si256, _mm256_set1_epi16, tlc_widened_avx2, _mm256_add_epi16,
+    _mm256_max_epi16, _mm256_storeu_si256)
+TLC_DEFINE_BLOCK(
+    tlc_block_avx512, TLC_AVX512, __m512i, 32, _mm512_setzero_si512, _mm512_set1_epi16, tlc_widened_avx512,
+    _mm512_add_epi16, _mm512_max_epi16, _mm512_storeu_si512)
+
+/* Blocks from filter j on, as far as they go. */
+#define TLC_BLOCKS(each, step, n)                                     \
+    for (; j + (step) <= filters; j += (step)) {                      \
+        if (width == 3) each(best, rows, n_rows, 3, filters, j, n);      \
+        else if (width == 4) each(best, rows, n_rows, 4, filters, j, n); \
+        else each(best, rows, n_rows, width, filters, j, n);             \
     }
 
 TLC_AVX2 static void tlc_windows_avx2(
-    int16_t *best, const int8_t **rows, int64_t n_windows, int64_t width, int64_t filters) {
-    const int64_t n_rows = n_windows + width - 1;
+    int16_t *best, const int8_t *const *rows, int64_t n_rows, int64_t width, int64_t filters) {
     int64_t j = 0;
     TLC_BLOCKS(tlc_block_avx2, 32, 2)
     TLC_BLOCKS(tlc_block_avx2, 16, 1)
 }
 
 TLC_AVX512 static void tlc_windows_avx512(
-    int16_t *best, const int8_t **rows, int64_t n_windows, int64_t width, int64_t filters) {
-    const int64_t n_rows = n_windows + width - 1;
+    int16_t *best, const int8_t *const *rows, int64_t n_rows, int64_t width, int64_t filters) {
     int64_t j = 0;
+    /* The default: all places in a row are constants. */
+    if (filters == 96 && width == 4) {
+        tlc_block_avx512(best, rows, n_rows, 4, 96, 0, 3);
+        return;
+    }
     TLC_BLOCKS(tlc_block_avx512, 96, 3)
     TLC_BLOCKS(tlc_block_avx512, 32, 1)
     TLC_BLOCKS(tlc_block_avx2, 16, 1)
 }
 #endif
 
-/* Slowest first. ``rows`` are n_windows + width - 1 addresses, which are changed. */
+/* Slowest first. */
 typedef struct {
     const char *name;
-    void (*windows)(int16_t *best, const int8_t **rows, int64_t n_windows, int64_t width, int64_t filters);
+    void (*windows)(int16_t *best, const int8_t *const *rows, int64_t n_rows, int64_t width, int64_t filters);
     int (*works)(void);
 } tlc_convolve_level;
 

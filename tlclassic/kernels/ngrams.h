@@ -153,12 +153,7 @@ static inline void tlc_words_12(const tlc_options *o, tlc_scratch *s, int64_t *e
 /* Words alone: none waits for the one before, whichever text it is of. */
 static inline void tlc_words_1(const tlc_options *o, tlc_scratch *s, int64_t *ends) {
     const size_t n = s->before[s->n / 64 + 1], done = s->n_word;
-    const uint8_t *const bytes = s->bytes;
-    const uint32_t *const starts = s->starts, *const stops = s->ends;
-    uint32_t *const to = s->word + done;
-    const int shift = 64 - o->bits;
-    for (size_t i = 0; i < n; i++)
-        to[i] = tlc_bucket(tlc_hash(bytes + starts[i], stops[i] - starts[i], TLC_SEED_WORD), shift);
+    tlc_choose()->singles(s->bytes, s->starts, s->ends, n, 64 - o->bits, s->word + done);
     for (size_t k = 0; k < s->n_segments; k++) ends[k] = (int64_t)(done + s->before[s->segments[k + 1]]);
     s->n_word = done + n;
 }

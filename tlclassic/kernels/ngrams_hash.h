@@ -72,6 +72,14 @@ static void tlc_places_plain(const uint64_t *masks, size_t n, uint32_t *to, uint
     if (before) before[n] = found;
 }
 
+/* For each of n tokens its bucket. Tokens may be read 16 bytes past their end. */
+static void tlc_singles_plain(
+    const uint8_t *bytes, const uint32_t *starts, const uint32_t *ends, size_t n, int shift, uint32_t *to
+) {
+    for (size_t i = 0; i < n; i++)
+        to[i] = tlc_bucket(tlc_hash(bytes + starts[i], ends[i] - starts[i], TLC_SEED_WORD), shift);
+}
+
 /* For each of n tokens the buckets of itself and of its pair with the one before; `last` is the hash of the token before
  * the first, and then of the last one. Tokens may be read 16 bytes past their end; up to 16 numbers more are written. */
 static void tlc_pairs_plain(

@@ -9,9 +9,12 @@
 /* Into the second-level cache: the rows ahead and those at hand together do not fit the first one. */
 #if defined(__GNUC__)
 #define TLC_PREFETCH(p) __builtin_prefetch((p), 0, 2)
+/* Into the first one: few rows, soon. */
+#define TLC_FETCH(p) __builtin_prefetch((p), 0, 3)
 #define TLC_RESTRICT __restrict__
 #else
 #define TLC_PREFETCH(p) ((void)0)
+#define TLC_FETCH(p) ((void)0)
 #define TLC_RESTRICT
 #endif
 
@@ -24,6 +27,10 @@
 
 static inline void tlc_prefetch(const void *row, int64_t n_bytes) {
     for (int64_t at = 0; at < n_bytes; at += 64) TLC_PREFETCH((const char *)row + at);
+}
+
+static inline void tlc_fetch(const void *row, int64_t n_bytes) {
+    for (int64_t at = 0; at < n_bytes; at += 64) TLC_FETCH((const char *)row + at);
 }
 
 #endif

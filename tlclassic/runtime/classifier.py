@@ -10,7 +10,7 @@ from tlclassic._validate import check_integer
 from tlclassic.errors import InvalidParameterError
 from tlclassic.kernels import load
 from tlclassic.runtime.format import CHOICES, check_arrays, check_metadata
-from tlclassic.runtime.inputs import as_texts, strings
+from tlclassic.runtime.inputs import Piece, as_texts
 from tlclassic.runtime.links import probabilities, sigmoid
 from tlclassic.storage import Artifact, ArtifactWriter
 
@@ -256,7 +256,7 @@ class CompiledClassifier:
         def work(start: int, stop: int) -> None:
             if self._words:
                 for begin, end in _pieces(start, stop):
-                    piece = strings(X, texts, begin, end)
+                    piece = Piece(X, texts, begin, end)
                     for family in self._words.values():
                         family.add(piece, out[begin:end])
             if not only_words:

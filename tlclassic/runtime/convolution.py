@@ -12,10 +12,11 @@ import numpy as np
 from tlclassic.kernels import load
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from tlclassic.runtime.inputs import Piece
     from tlclassic.runtime.words import Weighed
 
 __all__ = ["ConvolutionFamily"]
@@ -35,21 +36,19 @@ class ConvolutionFamily:
     name = "convolution"
 
     def __init__(self, metadata: dict[str, Any], arrays: Mapping[str, NDArray[Any]], prefix: str) -> None:
-        bits = metadata["bits"]
-        self._hashed = load("ngrams").Ngrams(words=(1, 1), chars=(0, 0), bits=bits, fold=True, keep_punctuation=True)
-        self._bitmap = arrays[prefix + "bitmap"]
-        self._ranks = load("score").rank_words(self._bitmap)
+        self._bits, self._bitmap = metadata["bits"], arrays[prefix + "bitmap"]
         self._width, self._filters = metadata["width"], metadata["filters"]
         self._table = arrays[prefix + "table"].reshape(-1, self._width * self._filters)
         self._scales = arrays[prefix + "scales"] if metadata["dtype"] == "int8" else None
         self._bias = arrays[prefix + "bias"]
         self._weights = arrays[prefix + "weights"].reshape(self._filters, -1)
+        self._scorer = load("convolve").Convolution(
+            self._bits, self._bitmap, self._table, self._scales, self._bias, self._weights
+        )
 
-    def add(self, texts: Sequence[str], out: NDArray[np.float64]) -> None:
-        """See :class:`tlclassic.runtime.words.Family`."""
-        buckets, indptr, _, _ = self._hashed.buckets(texts)
-        rows = load("convolve").rows_of(buckets, self._bitmap, self._ranks)
-        load("convolve").add_convolved(out, rows, indptr, self._table, self._scales, self._bias, self._weights)
+    def add(self, piece: Piece, out: NDArray[np.float64]) -> None:
+        """See :class:`tlclassic.runtime.words.Family`; the kernel reads texts where they lie."""
+        self._scorer.add(piece.texts, piece.start, piece.stop, out)
 
     def spans(self, text: str, output: int) -> tuple[float, list[Weighed]]:
         """See :class:`tlclassic.runtime.words.Family`; every word, for most stand in no filter's largest window.
@@ -57,9 +56,10 @@ class ConvolutionFamily:
         Of each filter above zero, a word of the largest window has what it adds there times the filter's weight, and
         no word has the filter's bias times its weight.
         """
-        spans = self._hashed.spans(text)
+        words = load("ngrams").Ngrams(words=(1, 1), chars=(0, 0), bits=self._bits, fold=True, keep_punctuation=True)
+        spans = words.spans(text)
         buckets = np.array([bucket for _, bucket, _, _ in spans], dtype=np.uint32)
-        rows = load("convolve").rows_of(buckets, self._bitmap, self._ranks)
+        rows = load("convolve").rows_of(buckets, self._bitmap, load("score").rank_words(self._bitmap))
         values = self._values(rows)
         first, largest = _largest_windows(values)
         bias, head = self._bias.astype(np.float64), self._weights[:, output].astype(np.float64)
@@ -70,11 +70,11 @@ class ConvolutionFamily:
             inside = np.flatnonzero(active & (places >= 0) & (places < len(rows)))
             # add.at, because the largest windows of several filters may share a word.
             np.add.at(shares, places[inside], head[inside] * values[places[inside], offset, inside])
-        words = [
+        weighed = [
             (text[start:end], start, end, share)
             for (_, _, start, end), share in zip(spans, shares.tolist(), strict=True)
         ]
-        return float(bias[active] @ head[active]), words
+        return float(bias[active] @ head[active]), weighed
 
     def _values(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
         """What words add, of shape (n_words, width, filters); row -1 is the last, that of unknown words."""

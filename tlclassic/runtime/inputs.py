@@ -10,7 +10,7 @@ import numpy as np
 from tlclassic.errors import InvalidParameterError
 from tlclassic.kernels import load
 
-__all__ = ["as_texts", "strings"]
+__all__ = ["Piece", "as_texts", "strings"]
 
 
 def as_texts(X: Any) -> Any:
@@ -69,6 +69,26 @@ def strings(X: Any, texts: Any, start: int, stop: int) -> list[str]:
             return piece
     found: list[str] = texts.strings(start, stop)
     return found
+
+
+class Piece:
+    """Some of the texts of ``X``, for families that read them where they lie or as str.
+
+    Parameters
+    ----------
+    X, texts, start, stop : as in :func:`strings`
+    """
+
+    def __init__(self, X: Any, texts: Any, start: int, stop: int) -> None:
+        self._given = X
+        self.texts, self.start, self.stop = texts, start, stop
+        self._strings: list[str] | None = None
+
+    def strings(self) -> list[str]:
+        """See :func:`strings`; made once, when a family first asks."""
+        if self._strings is None:
+            self._strings = strings(self._given, self.texts, self.start, self.stop)
+        return self._strings
 
 
 def _of_array(X: np.ndarray[Any, Any]) -> Any:

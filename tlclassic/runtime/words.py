@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tlclassic.runtime.inputs import Piece
+
 __all__ = ["Family", "Weighed", "WordFamily"]
 
 #: ``(word, start, end, weight)``
@@ -31,8 +33,8 @@ class Family(Protocol):
     #: As :class:`tlclassic.runtime.explain.Contribution` names it.
     name: str
 
-    def add(self, texts: Sequence[str], out: NDArray[np.float64]) -> None:
-        """Add what ``texts`` weigh to ``out``, C-contiguous of shape (n_texts, n_outputs)."""
+    def add(self, piece: Piece, out: NDArray[np.float64]) -> None:
+        """Add what the texts of ``piece`` weigh to ``out``, C-contiguous of shape (n_texts, n_outputs)."""
         ...
 
     def spans(self, text: str, output: int) -> tuple[float, list[Weighed]]:
@@ -72,9 +74,9 @@ class WordFamily:
                 found[3] = None
             self._blocks.append((*found, float(block.get("unknown_weight", 1.0))))
 
-    def add(self, texts: Sequence[str], out: NDArray[np.float64]) -> None:
+    def add(self, piece: Piece, out: NDArray[np.float64]) -> None:
         """See :class:`Family`."""
-        rows, indptr = self._rows(texts)
+        rows, indptr = self._rows(piece.strings())
         add_words = load("score").add_words
         for block in self._blocks:
             add_words(out, rows, indptr, *block, self._ignore)

@@ -1,0 +1,144 @@
+"""From texts to what a convolution over them weighs, in one call: equal to the plain twin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tlclassic.kernels import _convolve_plain as plain
+from tlclassic.kernels import _score_plain, load
+
+kernel = load("convolve")
+WORDS = ["a", "film", "Fine", "don't", "!", "josé", "東京", "x" * 40, "zz-top", "\u00a0"]
+
+
+def packed(there: Any) -> Any:
+    """Bits as words of a map, filled up with zeros."""
+    bits = np.zeros(-len(there) % 64 + len(there), dtype=np.uint8)
+    bits[: len(there)] = there
+    return np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
+
+
+def network(random: Any, there: Any, outputs: int, *, int8: bool, width: int, filters: int) -> tuple[Any, ...]:
+    """Map, table, scales, bias and weights with random numbers."""
+    shape = int(np.sum(there)) + 1, width * filters
+    table = random.integers(-127, 128, shape).astype(np.int8) if int8 else random.normal(size=shape)
+    return (
+        packed(there),
+        table if int8 else table.astype(np.float32),
+        random.random(filters, dtype=np.float32) if int8 else None,
+        random.normal(size=filters).astype(np.float32),
+        random.normal(size=(filters, outputs)).astype(np.float32),
+    )
+
+
+def added(module: Any, texts: Any, start: int, stop: int, bits: int, parts: tuple[Any, ...]) -> Any:
+    out = np.full((stop - start, parts[-1].shape[1]), 0.5)
+    made = load("score").Texts(texts) if module is kernel else _score_plain.Texts(texts)
+    module.Convolution(bits, *parts).add(made, start, stop, out)
+    return out.tolist()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.integers(0, 2**32),
+    st.lists(st.lists(st.sampled_from(WORDS), max_size=12).map(" ".join), max_size=8),
+    st.sampled_from([(3, 1.0), (5, 0.5), (9, 0.2), (12, 0.02), (12, 0.0)]),
+    st.booleans(),
+    st.integers(1, 8),
+    st.sampled_from([16, 32, 48, 96, 112]),
+    st.sampled_from(kernel.levels()),
+)
+def test_logits_are_those_of_the_twin(seed, texts, buckets, int8, width, filters, level):
+    random = np.random.default_rng(seed)
+    bits, share = buckets
+    there = random.random(1 << bits) < share
+    parts = network(random, there, int(random.integers(1, 11)), int8=int8, width=width, filters=filters)
+    start = int(random.integers(0, len(texts) + 1))
+    kernel.set_level(level)
+    found = added(kernel, texts, start, len(texts), bits, parts)
+    kernel.set_level(kernel.levels()[-1])
+    assert found == added(plain, texts, start, len(texts), bits, parts)
+
+
+@pytest.mark.parametrize("texts", [[b"a f\xffilm", "b"], ("a film", ""), np.array(["josé a", "film"]), []])
+def test_texts_of_every_kind(texts):
+    parts = network(np.random.default_rng(1), np.ones(64), 3, int8=True, width=4, filters=96)
+    assert added(kernel, texts, 0, len(texts), 6, parts) == added(plain, texts, 0, len(texts), 6, parts)
+
+
+def test_many_texts_and_a_long_one():
+    random = np.random.default_rng(2)
+    texts = [" ".join(random.choice(WORDS, random.integers(0, 9))) for _ in range(1100)]
+    texts[700] = "a fine film " * 3000
+    parts = network(random, random.random(1 << 10) < 0.3, 2, int8=True, width=4, filters=32)
+    assert added(kernel, texts, 0, 1100, 10, parts) == added(plain, texts, 0, 1100, 10, parts)
+
+
+def test_buckets_that_lie_side_by_side():
+    # More in one group of the index than it compares in any case, and none in the others.
+    there = np.zeros(1 << 8, dtype=bool)
+    there[100:140] = True
+    random = np.random.default_rng(3)
+    parts = network(random, there, 1, int8=True, width=1, filters=16)
+    texts = [f"w{i}" for i in range(2000)]
+    found = added(kernel, texts, 0, 2000, 8, parts)
+    assert found == added(plain, texts, 0, 2000, 8, parts)
+    assert len({row[0] for row in found}) > 30
+
+
+def test_by_hand():
+    there = np.zeros(64, dtype=bool)
+    ngrams = load("ngrams").Ngrams(words=(1, 1), chars=(0, 0), bits=6, fold=True, keep_punctuation=True)
+    there[ngrams.buckets(["film"])[0]] = True
+    table = np.zeros((2, 2 * 16), dtype=np.int8)
+    table[0, 0], table[0, 16], table[1, 0] = 5, 7, -9
+    scales, bias, weights = np.full(16, 0.5, np.float32), np.full(16, -1, np.float32), np.zeros((16, 1), np.float32)
+    weights[0] = 2
+    # "film film": 5 + 7 in the window of both; "film": 7 where it ends one; nothing: 0, and then 0 - 1 is below zero.
+    parts = packed(there), table, scales, bias, weights
+    assert added(kernel, ["film film", "film", ""], 0, 3, 6, parts) == [[10.5], [5.5], [0.5]]
+
+
+@pytest.mark.parametrize("module", [kernel, plain], ids=["compiled", "plain"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"bits": 7}, "the map must have a bit for each bucket"),
+        ({"bits": 32}, "the map must have a bit for each bucket"),
+        ({"bitmap": np.full(1, 2**64 - 1, np.uint64)}, "a row for each bit of the map and one more"),
+        ({"scales": None}, "scales are of a table of int8"),
+        ({"scales": np.ones(15, np.float32)}, "must be those of the filters"),
+        ({"weights": np.zeros((15, 1), np.float32)}, "must be those of the filters"),
+        ({"weights": np.zeros((16, 0), np.float32)}, "one output or more"),
+    ],
+)
+def test_what_does_not_fit_is_refused(module, change, message):
+    given: dict[str, Any] = {
+        "bits": 6,
+        "bitmap": np.ones(1, np.uint64),
+        "table": np.zeros((2, 16), np.int8),
+        "scales": np.ones(16, np.float32),
+        "bias": np.zeros(16, np.float32),
+        "weights": np.zeros((16, 1), np.float32),
+    }
+    module.Convolution(**given)
+    with pytest.raises(ValueError, match=message):
+        module.Convolution(**(given | change))
+
+
+@pytest.mark.parametrize("module", [kernel, plain], ids=["compiled", "plain"])
+def test_ranges_that_are_refused(module):
+    parts = network(np.random.default_rng(0), np.ones(64), 2, int8=True, width=1, filters=16)
+    made = (load("score") if module is kernel else _score_plain).Texts(["a", "b"])
+    model = module.Convolution(6, *parts)
+    for start, stop in ((-1, 1), (0, 3), (2, 1)):
+        with pytest.raises(ValueError, match="no texts from"):
+            model.add(made, start, stop, np.zeros((max(stop - start, 0), 2)))
+    for shape in ((1, 2), (2, 1)):
+        with pytest.raises(ValueError, match="out must be of shape"):
+            model.add(made, 0, 2, np.zeros(shape))

@@ -1,0 +1,174 @@
+/* From texts to what a convolution over their words weighs: texts are read some at a time (ngrams.h), their words are
+ * looked up, and their windows are added up (convolve.h) while the rows of the words that follow are fetched.
+ */
+#ifndef TLCLASSIC_CONVOLVE_TEXT_H
+#define TLCLASSIC_CONVOLVE_TEXT_H
+
+#include <stdlib.h>
+
+#include "convolve.h"
+#include "ngrams.h"
+
+/* --- words that have a row ------------------------------------------------------------------------------------------ */
+
+enum { TLC_PROBES = 4 };
+
+/* The buckets of known words in their order, which is that of the rows, and where those of a group of neighbouring
+ * buckets begin. A few bytes a word: the bitmap of a file takes one for each bucket, and most lookups would miss the
+ * cache. */
+typedef struct {
+    uint32_t *keys, *starts;
+    int shift;
+} tlc_known;
+
+static inline void tlc_known_free(tlc_known *k) { free(k->keys), free(k->starts); }
+
+/* Of the bits set in n words of a map, of which there are n_known; 0, or -1 without memory. */
+static int tlc_known_init(tlc_known *k, const uint64_t *bitmap, int64_t n, int64_t n_known) {
+    k->shift = 0;
+    while (64 * n >> (k->shift + 1) > n_known) k->shift++;
+    const int64_t groups = ((64 * n - 1) >> k->shift) + 1;
+    k->keys = malloc((size_t)(n_known + TLC_PROBES) * sizeof *k->keys);
+    k->starts = malloc((size_t)(groups + 1) * sizeof *k->starts);
+    if (k->keys == NULL || k->starts == NULL) return -1;
+    int64_t at = 0, group = 0;
+    for (int64_t i = 0; i < n; i++)
+        for (uint64_t word = bitmap[i]; word && at < n_known; word &= word - 1) {
+            const uint64_t low = word & (0 - word);
+            const uint32_t key = (uint32_t)(64 * i) + tlc_bits(low - 1);
+            for (; group <= key >> k->shift; group++) k->starts[group] = (uint32_t)at;
+            k->keys[at++] = key;
+        }
+    for (; group <= groups; group++) k->starts[group] = (uint32_t)at;
+    /* No bucket has 32 bits. */
+    for (int i = 0; i < TLC_PROBES; i++) k->keys[at + i] = UINT32_MAX;
+    return 0;
+}
+
+/* Which of TLC_PROBES keys a bucket is, as a bit; 0 for none. */
+static inline unsigned tlc_known_bit(const uint32_t *keys, uint32_t bucket) {
+#if defined(__SSE2__)
+    const __m128i equal = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i *)keys), _mm_set1_epi32((int)bucket));
+    return (unsigned)_mm_movemask_ps(_mm_castsi128_ps(equal));
+#else
+    unsigned bits = 0;
+    for (unsigned i = 0; i < TLC_PROBES; i++) bits |= (unsigned)(keys[i] == bucket) << i;
+    return bits;
+#endif
+}
+
+/* The row of a bucket, or `otherwise`. No jumps but for crowded groups: neither how many words a group has nor whether
+ * one is known can be predicted, and what waits for a jump is not fetched meanwhile. */
+static inline int64_t tlc_known_row(const tlc_known *k, uint32_t bucket, int64_t otherwise) {
+    static const int8_t place[1 << TLC_PROBES] = {-1, 0, 1, -1, 2, -1, -1, -1, 3, -1, -1, -1, -1, -1, -1, -1};
+    const uint32_t *const start = k->starts + (bucket >> k->shift), *const keys = k->keys + start[0];
+    const int64_t found = place[tlc_known_bit(keys, bucket)], row = (int64_t)start[0] + found;
+    if (start[1] - start[0] > TLC_PROBES)
+        for (uint32_t i = TLC_PROBES; i < start[1] - start[0]; i++)
+            if (keys[i] == bucket) return start[0] + i;
+    /* All bits of found >> 63 are set where it is -1. */
+    return row ^ ((row ^ otherwise) & found >> 63);
+}
+
+/* The rows of n buckets, behind which TLC_AHEAD more can be read: what their lookups need is fetched. */
+static inline void tlc_known_rows(
+    const tlc_known *known, const uint32_t *buckets, size_t n, const char *table, int64_t n_rows, int64_t row_bytes,
+    const char **rows
+) {
+    const tlc_known k = *known;
+    const int64_t unknown = n_rows - 1;
+    for (size_t i = 0; i < n; i++) {
+        TLC_FETCH(k.starts + (buckets[i + TLC_AHEAD] >> k.shift));
+        rows[i] = table + tlc_known_row(&k, buckets[i], unknown) * row_bytes;
+    }
+}
+
+/* --- texts ---------------------------------------------------------------------------------------------------------- */
+
+typedef struct {
+    tlc_options options;
+    tlc_known known;
+    const char *table; /* the last of its rows is that of unknown words */
+    int64_t n_rows, row_bytes, width, filters, n_outputs;
+    const float *scales, *bias, *weights; /* scales: NULL for a table of float32; weights: tlc_stride places a filter */
+} tlc_convolution;
+
+typedef struct {
+    tlc_scratch scratch;
+    int64_t *ends;
+    const char **rows;
+    size_t rows_room;
+    /* Of float32: a text's rows with zeros before and after it. */
+    const float **padded;
+    size_t padded_room;
+    char *memory, *nothing;
+    int16_t *codes;
+    float *best, *sums, *features;
+    int32_t *at;
+} tlc_convolve_work;
+
+static inline void tlc_convolve_free(tlc_convolve_work *w) {
+    tlc_scratch_free(&w->scratch);
+    free(w->ends), free(w->rows), free(w->padded), free(w->memory);
+}
+
+/* For so many texts at a time. */
+static int tlc_convolve_init(tlc_convolve_work *w, const tlc_convolution *c, size_t n_texts) {
+    const size_t filters = (size_t)c->filters;
+    memset(w, 0, sizeof *w);
+    w->ends = malloc((n_texts + 1) * sizeof *w->ends);
+    w->memory = calloc(1, (size_t)c->row_bytes + filters * (3 * sizeof(float) + sizeof(int32_t) + sizeof(int16_t)));
+    if (w->ends == NULL || w->memory == NULL) return -1;
+    w->nothing = w->memory;
+    w->best = (float *)(w->memory + c->row_bytes);
+    w->sums = w->best + filters, w->features = w->sums + filters;
+    w->at = (int32_t *)(w->features + filters), w->codes = (int16_t *)(w->at + filters);
+    return 0;
+}
+
+static inline int tlc_address_room(void *addresses, size_t *room, size_t n) {
+    if (n <= *room) return 0;
+    if (tlc_resize(addresses, (n + n / 2) * sizeof(void *))) return -1;
+    *room = n + n / 2;
+    return 0;
+}
+
+static int tlc_text_float32(const tlc_convolution *c, const char *const *rows, int64_t n, tlc_convolve_work *w) {
+    const int64_t pad = c->width - 1, n_windows = n ? n + pad : 1;
+    if (tlc_address_room(&w->padded, &w->padded_room, (size_t)(n_windows + pad))) return -1;
+    for (int64_t i = 0; i < n_windows + pad; i++)
+        w->padded[i] = (const float *)(i >= pad && i < pad + n ? rows[i - pad] : w->nothing);
+    tlc_windows_float32(w->best, w->at, w->sums, w->padded, n_windows, c->width, c->filters);
+    tlc_activate_float32(w->features, w->best, c->bias, c->filters);
+    return 0;
+}
+
+/* Adds what texts weigh to `out`, of shape (n, n_outputs); 0, or -1 without memory. */
+static int tlc_convolve(
+    const tlc_convolution *c, const tlc_convolve_level *level, const tlc_text *texts, size_t n, tlc_convolve_work *w,
+    double *out
+) {
+    w->scratch.n_word = 0;
+    if (tlc_ngrams(&c->options, texts, n, &w->scratch, w->ends, w->ends)) return -1;
+    const size_t n_words = w->scratch.n_word;
+    if (tlc_address_room(&w->rows, &w->rows_room, n_words + TLC_AHEAD)) return -1;
+    if (tlc_bucket_room(&w->scratch.word, &w->scratch.word_room, n_words + TLC_AHEAD)) return -1;
+    memset(w->scratch.word + n_words, 0, TLC_AHEAD * sizeof(uint32_t));
+    tlc_known_rows(&c->known, w->scratch.word, n_words, c->table, c->n_rows, c->row_bytes, w->rows);
+    for (size_t i = 0; i < TLC_AHEAD; i++) w->rows[n_words + i] = w->nothing;
+    for (size_t i = 0; i < TLC_AHEAD; i++) tlc_fetch(w->rows[i], c->row_bytes);
+    for (size_t i = 0; i < n; i++, out += c->n_outputs) {
+        const int64_t begin = i ? w->ends[i - 1] : 0, n_rows = w->ends[i] - begin;
+        const char *const *rows = w->rows + begin;
+        if (c->scales) {
+            level->windows(w->codes, (const int8_t *const *)rows, n_rows, c->width, c->filters);
+            tlc_activate_int8(w->features, w->codes, c->scales, c->bias, c->filters);
+        } else if (tlc_text_float32(c, rows, n_rows, w)) {
+            return -1;
+        }
+        tlc_add_products(out, w->features, c->weights, c->n_outputs, c->filters);
+    }
+    return 0;
+}
+
+#endif
