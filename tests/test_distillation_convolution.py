@@ -128,3 +128,19 @@ def test_recipes_of_n_grams_have_no_convolution(effort):
     recipes = first_recipes(effort, multilabel=False, vectors=False, bits=18)
     assert all(recipe.convolution is None for recipe in recipes)
     assert STUDENTS == ("auto", "ngrams", "ngrams+vectors", "convolution")
+
+
+def test_many_classes_get_a_wide_convolution_where_the_file_may_be_large_enough():
+    medium = EFFORTS["medium"]
+    assert [each.filters for each in medium.convolutions_for(20)] == [96, 128]
+    assert [each.filters for each in medium.convolutions_for(21)] == [96, 256]
+    assert [each.filters for each in medium.convolutions_for(21, 6_000_000)] == [96, 256]
+    assert [each.filters for each in medium.convolutions_for(21, 5_999_999)] == [96, 128]
+    assert EFFORTS["small"].convolutions_for(100) == ()
+
+
+def test_as_many_texts_are_made_as_labelled_ones_want():
+    medium = EFFORTS["medium"]
+    assert [medium.wanted(n) for n in (0, 5_000, 20_000, 43_000, 1_000_000)] == [
+        60_000, 60_000, 60_000, 129_000, 200_000
+    ]  # fmt: skip

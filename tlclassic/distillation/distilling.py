@@ -148,7 +148,7 @@ def distill(
     lexicon = _vectors(vectors, student, augmentation)
     spent = _spent(effort, objective)
     material = gather(asked, texts, labelled, dev, spent.transfer, random_state)
-    made = make_texts(material, spent.least, max_made, augmentation, lexicon, random_state)
+    made = make_texts(material, spent.wanted(len(material.labelled)), max_made, augmentation, lexicon, random_state)
     pool, teacher_dev = ask(asked, material, made, cache, report)
     n_threads = threads or available_cpus()
     search = Search(
@@ -164,7 +164,8 @@ def distill(
     first = first_recipes(
         effort, multilabel=asked.multilabel, vectors="vectors" in student, bits=_bits(limit), objective=own
     )
-    best = _search(search, _with_fixed(first, fixed), spent, student, tuple(fixed or ()))
+    convolutions = spent.convolutions_for(len(asked.classes), limit)
+    best = _search(search, _with_fixed(first, fixed), spent, convolutions, student, tuple(fixed or ()))
     report("fitting", 0, 1)
     maker = Maker(pool, metric, lexicon, n_threads, random_state, dtype)
     fitted = maker.fit(best)
@@ -221,14 +222,21 @@ def _check(
         check_number(name, value, low=0.0)
 
 
-def _search(search: Search, first: list[Recipe], spent: Effort, student: str, keep: tuple[str, ...]) -> Trial:
+def _search(
+    search: Search,
+    first: list[Recipe],
+    spent: Effort,
+    convolutions: tuple[Convolution, ...],
+    student: str,
+    keep: tuple[str, ...],
+) -> Trial:
     """The best trial of the students that are asked for."""
     if student == "convolution":
-        return search.run_convolutions(first[0], spent.convolutions or _ONE)
+        return search.run_convolutions(first[0], convolutions or _ONE)
     best = search.run(first, spent, keep=keep)
-    if student != "auto" or not spent.convolutions or best.recipe.objective == "logits":
+    if student != "auto" or not convolutions or best.recipe.objective == "logits":
         return best
-    return search.best_of([best, search.run_convolutions(first[0], spent.convolutions)])
+    return search.best_of([best, search.run_convolutions(first[0], convolutions)])
 
 
 def _opened(teacher: Any) -> ProbabilityTeacher | KnownAnswers:
