@@ -213,10 +213,13 @@ TLC_WIDE static void tlc_activate_float32(
     }
 }
 
-/* Outputs whose weights lie side by side, so many that their sums fit in registers. */
+/* Outputs whose weights lie side by side, so many that their sums fit in registers: eight, and sixteen where there are
+ * so many and more. */
 #define TLC_BLOCK 8
+#define TLC_WIDE_BLOCK 16
 
-/* Places of a filter's weights: outputs in whole blocks, but for one alone. */
+/* Places of a filter's weights: outputs in whole blocks, but for one alone. The weights of a block lie together, filter
+ * after filter, so that they are read in a row. */
 static inline int64_t tlc_stride(int64_t n_outputs) {
     return n_outputs == 1 ? 1 : (n_outputs + TLC_BLOCK - 1) / TLC_BLOCK * TLC_BLOCK;
 }
@@ -224,18 +227,41 @@ static inline int64_t tlc_stride(int64_t n_outputs) {
 #if defined(__GNUC__)
 /* A vector by name, for compilers unroll a loop of eight instead of keeping it in one register. */
 typedef float tlc_block __attribute__((vector_size(4 * TLC_BLOCK), aligned(4)));
-#define TLC_ADD_PRODUCTS(sums, factor, row) (sums) += (factor) * *(const tlc_block *)(row)
+typedef float tlc_wide_block __attribute__((vector_size(4 * TLC_WIDE_BLOCK), aligned(4)));
+#define TLC_ADD_PRODUCTS(block, sums, factor, row) (sums) += (factor) * *(const block *)(row)
 #define TLC_ADD(sums, others) (sums) += (others)
 #else
 typedef struct { float at[TLC_BLOCK]; } tlc_block;
-#define TLC_ADD_PRODUCTS(sums, factor, row) for (int k = 0; k < TLC_BLOCK; k++) (sums).at[k] += (factor) * (row)[k]
-#define TLC_ADD(sums, others) for (int k = 0; k < TLC_BLOCK; k++) (sums).at[k] += (others).at[k]
+typedef struct { float at[TLC_WIDE_BLOCK]; } tlc_wide_block;
+#define TLC_ADD_PRODUCTS(block, sums, factor, row)                                                                     \
+    for (size_t k = 0; k < sizeof(block) / sizeof(float); k++) (sums).at[k] += (factor) * (row)[k]
+#define TLC_ADD(sums, others) for (size_t k = 0; k < sizeof(sums) / sizeof(float); k++) (sums).at[k] += (others).at[k]
 #endif
 
-/* out[k] += the inner product of x and the weights of output k, which lie at weights[j * stride + k]. In float32, every
+/* Adds the inner products of a block of outputs, whose weights begin at w, to out; at most n of them. */
+#define TLC_ADD_BLOCK(block, out, x, w, filters, n)                                                                    \
+    do {                                                                                                               \
+        enum { size = sizeof(block) / sizeof(float) };                                                                 \
+        block first = {0}, second = {0}, third = {0}, fourth = {0};                                                    \
+        float sums[size];                                                                                              \
+        const float *row = (w);                                                                                        \
+        for (int64_t j = 0; j < (filters); j += 4, row += 4 * size) {                                                  \
+            TLC_ADD_PRODUCTS(block, first, (x)[j], row);                                                               \
+            TLC_ADD_PRODUCTS(block, second, (x)[j + 1], row + size);                                                   \
+            TLC_ADD_PRODUCTS(block, third, (x)[j + 2], row + 2 * size);                                                \
+            TLC_ADD_PRODUCTS(block, fourth, (x)[j + 3], row + 3 * size);                                               \
+        }                                                                                                              \
+        TLC_ADD(first, second);                                                                                        \
+        TLC_ADD(third, fourth);                                                                                        \
+        TLC_ADD(first, third);                                                                                         \
+        memcpy(sums, &first, sizeof sums);                                                                             \
+        for (int64_t k = 0; k < size && k < (n); k++) (out)[k] += (double)sums[k];                                     \
+    } while (0)
+
+/* out[k] += the inner product of x and the weights of output k, which lie as tlc_stride says. In float32, every
  * fourth filter in a sum of its own, so that no addition waits for the one before; for one output in TLC_LANES sums,
- * which are added up in halves. */
-TLC_WIDE static void tlc_add_products(
+ * which are added up in halves. How many outputs a block has does not change their sums. */
+TLC_WIDEST static void tlc_add_products(
     double *TLC_RESTRICT out, const float *TLC_RESTRICT x, const float *TLC_RESTRICT weights, int64_t n_outputs,
     int64_t filters) {
     if (n_outputs == 1) {
@@ -248,22 +274,11 @@ TLC_WIDE static void tlc_add_products(
         return;
     }
     const int64_t stride = tlc_stride(n_outputs);
-    for (int64_t start = 0; start < n_outputs; start += TLC_BLOCK) {
-        tlc_block first = {0}, second = {0}, third = {0}, fourth = {0};
-        float sums[TLC_BLOCK];
-        const float *w = weights + start;
-        for (int64_t j = 0; j < filters; j += 4, w += 4 * stride) {
-            TLC_ADD_PRODUCTS(first, x[j], w);
-            TLC_ADD_PRODUCTS(second, x[j + 1], w + stride);
-            TLC_ADD_PRODUCTS(third, x[j + 2], w + 2 * stride);
-            TLC_ADD_PRODUCTS(fourth, x[j + 3], w + 3 * stride);
-        }
-        TLC_ADD(first, second);
-        TLC_ADD(third, fourth);
-        TLC_ADD(first, third);
-        memcpy(sums, &first, sizeof sums);
-        for (int64_t k = start; k < n_outputs && k < start + TLC_BLOCK; k++) out[k] += (double)sums[k - start];
-    }
+    int64_t start = 0;
+    for (; start + TLC_WIDE_BLOCK <= stride; start += TLC_WIDE_BLOCK)
+        TLC_ADD_BLOCK(tlc_wide_block, out + start, x, weights + start * filters, filters, n_outputs - start);
+    if (start < stride)
+        TLC_ADD_BLOCK(tlc_block, out + start, x, weights + start * filters, filters, n_outputs - start);
 }
 
 #endif

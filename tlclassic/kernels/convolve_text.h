@@ -90,7 +90,7 @@ typedef struct {
     tlc_known known;
     const char *table; /* the last of its rows is that of unknown words */
     int64_t n_rows, row_bytes, width, filters, n_outputs;
-    const float *scales, *bias, *weights; /* scales: NULL for a table of float32; weights: tlc_stride places a filter */
+    const float *scales, *bias, *weights; /* scales: NULL for a table of float32; weights: as tlc_stride says */
 } tlc_convolution;
 
 typedef struct {

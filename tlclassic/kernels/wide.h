@@ -21,8 +21,11 @@
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__GLIBC__) && \
     !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_UNDEFINED__)
 #define TLC_WIDE __attribute__((target_clones("avx2", "default")))
+/* AVX-512 has fused multiply-add with it: for files that are built with -ffp-contract=off. */
+#define TLC_WIDEST __attribute__((target_clones("avx512f", "avx2", "default")))
 #else
 #define TLC_WIDE
+#define TLC_WIDEST
 #endif
 
 static inline void tlc_prefetch(const void *row, int64_t n_bytes) {
