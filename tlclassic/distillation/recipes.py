@@ -124,8 +124,8 @@ class Effort:
         """Those to try.
 
         Many classes share the filters: beyond twenty the second is a wide one, which gains three points of dev macro F1
-        on goemotions' 28 and an eighth of the log loss (and a point of accuracy) on banking77's 77. Its words take a kilobyte each, so that a
-        small file would hold too few of them.
+        on goemotions' 28, and on banking77's 77 a tenth of the log loss and a point of accuracy. Its words take a
+        kilobyte each, so that a small file would hold too few of them.
         """
         narrow = n_classes <= FEW_CLASSES or (max_size is not None and max_size < _WIDE_BYTES)
         if narrow or not self.convolutions:
