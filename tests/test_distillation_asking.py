@@ -200,6 +200,26 @@ def test_the_command_itself(tmp_path, monkeypatch):
         np.testing.assert_allclose(found.P, model.predict_proba(texts), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "label", "columns", "classes"),
+    [
+        ("f.jsonl", True, ("False", "True"), [False, True]),
+        ("f.parquet", True, ("False", "True"), [False, True]),
+        ("f.tsv", True, ("False", "True"), ["false", "true"]),
+        ("f.jsonl", 10, ("-1", "10"), [-1, 10]),
+        ("f.jsonl", [[], [10]], ("-1", "10"), [-1, 10]),
+        ("f.tsv", 10, ("-1", "10"), ["-1", "10"]),
+        ("f.jsonl", 10, ("-1", "other"), ["-1", "other"]),
+    ],
+)
+def test_classes_have_the_type_of_the_labels_beside_them(tmp_path, name, label, columns, classes):
+    labels = label if isinstance(label, list) else [label]
+    path = predicted(tmp_path / name, [("x", 0.25, 0.75)] * len(labels), names=columns, labels=labels)
+    found = read_soft_labels(path)
+    assert [(type(one), one) for one in found.classes] == [(type(one), one) for one in classes]
+    assert found.P[0].tolist() == [0.25, 0.75]
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_columns_named_as_the_classes(tmp_path, kind):
     path = write(tmp_path / f"f.{kind}", ["id", "True", "text", "False"], [(7, 0.25, "x", 0.75)])

@@ -187,7 +187,7 @@ def _cells(text: str) -> list[str]:
 
 
 def _is_comment(text: str, last: str) -> bool:
-    """Whether a line before a sentence is one, and not a token such as ``#`` or ``#tag``; ``last`` ends the sentence."""
+    """Whether a line before a sentence is no token such as ``#`` or ``#tag``; ``last`` is the sentence's last line."""
     if not text.startswith("#"):
         return False
     cells = _cells(text)
