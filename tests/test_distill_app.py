@@ -129,6 +129,13 @@ def test_labels_that_the_teacher_does_not_know_are_named(folder, tmp_path):
     assert "none.tsv: there is no labelled row. Check --label" in told
 
 
+def test_texts_come_from_standard_input(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((folder / "more.txt").read_bytes()), "utf-8"))
+    options = ("--out", tmp_path / "x.tlc", "--effort", "small", "--augment", "none", "--student", "ngrams")
+    shown, _ = run("distill", folder / "teacher.tlc", "--texts", "-", "--input-format", "txt", *options, "--json")
+    assert json.loads(shown)["texts"]["transfer"] > 200
+
+
 def test_a_test_file_is_read_before_anything_is_fitted(folder, tmp_path):
     (tmp_path / "odd.tsv").write_text("text\tlabel\nfine\tperhaps\n", "utf-8")
     options = ("--texts", folder / "more.txt", "--out", tmp_path / "x.tlc", "--test", tmp_path / "odd.tsv")

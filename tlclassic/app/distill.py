@@ -69,7 +69,9 @@ def distill(
     ],
     texts: Annotated[
         list[Path] | None,
-        typer.Option("--texts", help="Texts without labels; may be given more than once.", show_default=False),
+        typer.Option(
+            "--texts", help="Texts without labels; - for stdin; may be given more than once.", show_default=False
+        ),
     ] = None,
     train: Annotated[
         Path | None, typer.Option(help="Labelled texts, to be mixed in and learnt from.", show_default=False)
@@ -170,6 +172,7 @@ def distill(
 
     Example: tlclassic distill tuned --texts reviews.txt --train train.tsv --dev dev.tsv --out small.tlc
     """
+    from tlclassic.data.batches import format_of_name
     from tlclassic.distillation import EFFORTS, distill, read_transfer
 
     _check_paths(out, report, test, [train, dev, test, *(texts or []), *map(Path, teacher)])
@@ -194,7 +197,14 @@ def distill(
     asked = asked if weigh is None else _weighed(teacher, chosen, str(weigh), asked, vectors)
     fixed = {"temperature": temperature, "hard_weight": hard_weight, "transfer_weight": transfer_weight}
     transfer = (
-        read_transfer(texts, max_texts=2 * EFFORTS[str(effort)].transfer, random_state=seed, text=text, quoted=quoted)
+        read_transfer(
+            [str(path) for path in texts],
+            max_texts=2 * EFFORTS[str(effort)].transfer,
+            random_state=seed,
+            text=text,
+            format=None if any(map(format_of_name, texts)) else reading["format"],
+            quoted=quoted,
+        )
         if texts
         else None
     )
