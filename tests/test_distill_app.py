@@ -136,6 +136,12 @@ def test_texts_come_from_standard_input(folder, tmp_path, monkeypatch):
     assert json.loads(shown)["texts"]["transfer"] > 200
 
 
+def test_probabilities_of_one_class_teach_nothing(tmp_path):
+    (tmp_path / "one.tsv").write_text("text\tproba_a\nfine\t1\nbad\t1\n", "utf-8")
+    told = run("distill", tmp_path / "one.tsv", "--out", tmp_path / "x.tlc", code=2)[1]
+    assert "teacher must know at least two classes" in told
+
+
 def test_a_test_file_is_read_before_anything_is_fitted(folder, tmp_path):
     (tmp_path / "odd.tsv").write_text("text\tlabel\nfine\tperhaps\n", "utf-8")
     options = ("--texts", folder / "more.txt", "--out", tmp_path / "x.tlc", "--test", tmp_path / "odd.tsv")

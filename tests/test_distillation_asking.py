@@ -15,7 +15,8 @@ import pytest
 import tlclassic.distillation.asking
 import tlclassic.distillation.soft_label_files
 from tlclassic.data import open_writer
-from tlclassic.distillation.asking import SoftLabelFile, read_soft_labels, soft_labels
+from tlclassic.distillation.asking import SoftLabelFile, SoftLabels, read_soft_labels, soft_labels
+from tlclassic.distillation.known_answers import KnownAnswers
 from tlclassic.distillation.teachers import open_teacher
 from tlclassic.errors import DataFormatError, InvalidParameterError
 
@@ -316,3 +317,10 @@ def test_a_file_is_streamed(tmp_path):
 def test_the_docstrings(module):
     result = doctest.testmod(module)
     assert (result.attempted >= 3, result.failed) == (True, 0)
+
+
+def test_several_answers_to_one_text_are_averaged():
+    P = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]], dtype=np.float32)
+    known = KnownAnswers(SoftLabels(["x", "y", "x"], ["no", "yes"], P, False))
+    found = known.look_up(["x", "z", "y"])
+    np.testing.assert_allclose(found, [[0.7, 0.3], [np.nan, np.nan], [0.2, 0.8]], atol=1e-6)
