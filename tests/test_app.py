@@ -182,6 +182,12 @@ def test_multilabel(files, run):
     assert sorted(row["proba"]) == ["billing", "delivery", "late"]
     _, out, _ = run("predict", "many.tlc", "--lines", "--format", "tsv", stdin="parcel is late again\n")
     assert out == "label\ndelivery,late\n"
+    commas = [{**row, "label": [f"{label}, {label}" for label in row["label"]]} for row in rows]
+    (files / "commas.jsonl").write_text("".join(json.dumps(row) + "\n" for row in commas))
+    assert run("train", "commas.jsonl", "-f", "tfidf", "-o", "commas.tlc")[0] == 0
+    code, out, err = run("predict", "commas.tlc", "--lines", "--format", "tsv", stdin="parcel is late again\n")
+    assert (code, out) == (2, "label\n")
+    assert "--format must be jsonl or parquet: the label 'delivery, delivery' holds ','" in err
     code, out, _ = run("evaluate", "many.tlc", "many.jsonl", "--json")
     assert code == 0
     assert json.loads(out)["n"] == 24

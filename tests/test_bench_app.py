@@ -56,6 +56,12 @@ def test_a_table_a_page_and_json(files, run):
     assert "<h1>train.tsv and test.tsv</h1>" in (files / "out" / "bench.html").read_text()
 
 
+def test_a_table_without_a_model_is_a_failure(files, run):
+    code, out, _ = run(*ARGUMENTS, "--models", "vectors")
+    assert code == 1
+    assert "left out: vectors: no word vectors were given" in out
+
+
 def test_json_on_stdout_and_a_page_elsewhere(files, run):
     code, out, _ = run(*ARGUMENTS, "--models", "nbsvm", "--time", "2m", "--report", "page.html", "--json")
     assert code == 0

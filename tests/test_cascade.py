@@ -365,6 +365,12 @@ def test_the_answer_where_there_is_none(classes, unsure, kind, expected):
     assert type(labels.tolist()[0]) is type(classes[0])
 
 
+def test_an_answer_that_a_file_could_not_tell_from_a_class():
+    with pytest.raises(InvalidParameterError, match="unsure must be none of the classes; got '3'"):
+        Cascade(Spelled([3, 4]), threshold=0.7, unsure="3").predict(["0.9 0.1"])
+    assert Cascade(Spelled(["None", "b"]), threshold=0.7, unsure=None).predict(["0.6 0.4"]).tolist() == [None]
+
+
 def test_several_labels():
     thresholds = np.array([0.5, 0.2])
     student = Spelled(["x", "y"], thresholds_=thresholds)

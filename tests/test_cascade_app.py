@@ -259,7 +259,7 @@ def test_too_few_texts_are_told(run, tmp_path):
     [
         (["student.tlc", "--dev", "dev.tsv", "--agreement", "0.9"], 2, "agreement must be left out where there is no"),
         (["student.tlc", "--dev", "dev.tsv", "--accuracy", "1"], 2, "--accuracy must be above 0 and below 1; got 1.0"),
-        (["student.tlc", "--dev", "plain.txt", "--accuracy", "0.9"], 2, "y must hold the true labels"),
+        (["student.tlc", "--dev", "plain.txt", "--accuracy", "0.9"], 1, "plain.txt: there is no label in"),
         (["student.tlc", "--dev", "dev.tsv", "--share", "0.1", "--refer"], 2, "--refer is for a teacher"),
         (["student.tlc", "--dev", "-", "--share", "0.1"], 2, "--dev must be a file"),
         (["student.tlc", "--dev", "none.tsv", "--share", "0.1"], 1, "none.tsv"),

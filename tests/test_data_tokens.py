@@ -26,6 +26,19 @@ def test_conll_with_named_columns(tmp_path):
     assert load_tokens(path, columns=[]).columns == {}
 
 
+def test_conll_comments_and_blanks_at_the_end_are_no_tokens(tmp_path):
+    text = (
+        "# made by hand, for a test\n\n# intent = go now\nAnna B-PER  \n10\u00a0000 O \n\n"
+        "#begin document (x); part 000\n#tag O\n# O\n\n# O\n\n#tag B-X\n"
+    )
+    data = load_tokens(_file(tmp_path, "a.conll", text))
+    assert data.sentences == [["Anna", "10\u00a0000"], ["#tag", "#"], ["#"], ["#tag"]]
+    assert data.columns["tags"] == [["B-PER", "O"], ["O", "O"], ["O"], ["B-X"]]
+    assert data.lines == [4, 8, 11, 13]
+    tabs = load_tokens(_file(tmp_path, "b.conll", "# id 1\tdomain=en\n# two words\nAnna\tB-PER\t\n#\tO\n"))
+    assert (tabs.sentences, tabs.columns["tags"]) == ([["Anna", "#"]], [["B-PER", "O"]])
+
+
 def test_conllu_leaves_out_what_is_no_word(tmp_path):
     rows = [
         "# text = vámonos",
@@ -72,6 +85,7 @@ def test_docbin(tmp_path):
     ("name", "text", "options", "message"),
     [
         ("a.conll", "a O\nb\n", {}, "a.conll:2: 1 columns, expected at least 2"),
+        ("a.conll", "a O\nNew York B-LOC\n", {}, "a.conll:2: 3 columns, expected 2: 'New York B-LOC'"),
         ("a.conll", "a X O\n", {"columns": ["pos"]}, "no column 'pos'; the columns are: 'token', 'tags'"),
         ("a.conll", "\n\n", {}, "there is no sentence in the file"),
         ("a.jsonl", '{"tokens": ["a"], "tags": []}\n', {}, "a.jsonl:1: 'tags' holds 0 tags for 1 tokens"),

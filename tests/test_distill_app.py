@@ -95,6 +95,7 @@ def test_teachers_are_weighed_on_dev(folder, tmp_path):
         (["teacher.tlc", "--out", "x.tlc"], 2, "nothing to learn from: give --texts, --train or both"),
         (["teacher.tlc", "--texts", "nowhere.txt", "--out", "x.tlc"], 1, "nowhere.txt"),
         (["teacher.tlc", "--texts", "more.txt", "--out", "more.txt"], 2, "must not replace an input"),
+        (["teacher.tlc", "--texts", "more.txt", "--out", "teacher.tlc"], 2, "must not replace an input"),
         (
             ["teacher.tlc", "--texts", "more.txt", "--out", "x.tlc", "--report", "r.html"],
             2,
@@ -120,7 +121,32 @@ def test_labels_that_the_teacher_does_not_know_are_named(folder, tmp_path):
     _, told = run(
         "distill", folder / "teacher.tlc", "--train", tmp_path / "odd.tsv", "--out", tmp_path / "x.tlc", code=1
     )
-    assert "the teacher does not know the label 'perhaps' of text 2" in told
+    assert "odd.tsv:3: the teacher does not know the label 'perhaps'" in told
+    (tmp_path / "none.tsv").write_text("text\tlabel\nfine\t\n", "utf-8")
+    _, told = run(
+        "distill", folder / "teacher.tlc", "--train", tmp_path / "none.tsv", "--out", tmp_path / "x.tlc", code=1
+    )
+    assert "none.tsv: there is no labelled row. Check --label" in told
+
+
+def test_texts_come_from_standard_input(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO((folder / "more.txt").read_bytes()), "utf-8"))
+    options = ("--out", tmp_path / "x.tlc", "--effort", "small", "--augment", "none", "--student", "ngrams")
+    shown, _ = run("distill", folder / "teacher.tlc", "--texts", "-", "--input-format", "txt", *options, "--json")
+    assert json.loads(shown)["texts"]["transfer"] > 200
+
+
+def test_probabilities_of_one_class_teach_nothing(tmp_path):
+    (tmp_path / "one.tsv").write_text("text\tproba_a\nfine\t1\nbad\t1\n", "utf-8")
+    told = run("distill", tmp_path / "one.tsv", "--out", tmp_path / "x.tlc", code=2)[1]
+    assert "teacher must know at least two classes" in told
+
+
+def test_a_test_file_is_read_before_anything_is_fitted(folder, tmp_path):
+    (tmp_path / "odd.tsv").write_text("text\tlabel\nfine\tperhaps\n", "utf-8")
+    options = ("--texts", folder / "more.txt", "--out", tmp_path / "x.tlc", "--test", tmp_path / "odd.tsv")
+    assert "odd.tsv:2" in run("distill", folder / "teacher.tlc", *options, code=1)[1]
+    assert not (tmp_path / "x.tlc").exists()
 
 
 def test_what_is_printed_of_a_test_file(capsys):

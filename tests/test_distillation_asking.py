@@ -15,7 +15,8 @@ import pytest
 import tlclassic.distillation.asking
 import tlclassic.distillation.soft_label_files
 from tlclassic.data import open_writer
-from tlclassic.distillation.asking import SoftLabelFile, read_soft_labels, soft_labels
+from tlclassic.distillation.asking import SoftLabelFile, SoftLabels, read_soft_labels, soft_labels
+from tlclassic.distillation.known_answers import KnownAnswers
 from tlclassic.distillation.teachers import open_teacher
 from tlclassic.errors import DataFormatError, InvalidParameterError
 
@@ -200,6 +201,26 @@ def test_the_command_itself(tmp_path, monkeypatch):
         np.testing.assert_allclose(found.P, model.predict_proba(texts), atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "label", "columns", "classes"),
+    [
+        ("f.jsonl", True, ("False", "True"), [False, True]),
+        ("f.parquet", True, ("False", "True"), [False, True]),
+        ("f.tsv", True, ("False", "True"), ["false", "true"]),
+        ("f.jsonl", 10, ("-1", "10"), [-1, 10]),
+        ("f.jsonl", [[], [10]], ("-1", "10"), [-1, 10]),
+        ("f.tsv", 10, ("-1", "10"), ["-1", "10"]),
+        ("f.jsonl", 10, ("-1", "other"), ["-1", "other"]),
+    ],
+)
+def test_classes_have_the_type_of_the_labels_beside_them(tmp_path, name, label, columns, classes):
+    labels = label if isinstance(label, list) else [label]
+    path = predicted(tmp_path / name, [("x", 0.25, 0.75)] * len(labels), names=columns, labels=labels)
+    found = read_soft_labels(path)
+    assert [(type(one), one) for one in found.classes] == [(type(one), one) for one in classes]
+    assert found.P[0].tolist() == [0.25, 0.75]
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_columns_named_as_the_classes(tmp_path, kind):
     path = write(tmp_path / f"f.{kind}", ["id", "True", "text", "False"], [(7, 0.25, "x", 0.75)])
@@ -296,3 +317,10 @@ def test_a_file_is_streamed(tmp_path):
 def test_the_docstrings(module):
     result = doctest.testmod(module)
     assert (result.attempted >= 3, result.failed) == (True, 0)
+
+
+def test_several_answers_to_one_text_are_averaged():
+    P = np.array([[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]], dtype=np.float32)
+    known = KnownAnswers(SoftLabels(["x", "y", "x"], ["no", "yes"], P, False))
+    found = known.look_up(["x", "z", "y"])
+    np.testing.assert_allclose(found, [[0.7, 0.3], [np.nan, np.nan], [0.2, 0.8]], atol=1e-6)

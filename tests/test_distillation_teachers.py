@@ -151,6 +151,14 @@ def test_a_function_that_gives_something_else(row, message):
         open_teacher(constant(*row), classes=["a", "b"]).probabilities(["text"])
 
 
+def test_a_table_with_names_is_put_in_order():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"yes": [0.25], "no": [0.75]})
+    assert open_teacher(lambda texts: table, classes=["no", "yes"]).probabilities(["x"]).tolist() == [[0.75, 0.25]]
+    unnamed = pandas.DataFrame([[0.25, 0.75]])
+    assert open_teacher(lambda texts: unnamed, classes=["no", "yes"]).probabilities(["x"]).tolist() == [[0.25, 0.75]]
+
+
 def test_rows_are_made_to_sum_to_one():
     P = open_teacher(constant(0.5004, 0.5004), classes=["a", "b"]).probabilities(["text"])
     assert P.tolist() == [[0.5, 0.5]]

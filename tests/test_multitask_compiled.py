@@ -76,6 +76,8 @@ def test_sizes_are_kept_and_int8_says_what_it_costs(attending, tmp_path):
     bounded.save(tmp_path / "model.tlc")
     assert (tmp_path / "model.tlc").stat().st_size <= limit
     assert tlclassic.compile(attending, prune=0.5).nbytes < whole.nbytes
+    with pytest.raises(InvalidParameterError, match="max_size=1,000 bytes is too small"):
+        tlclassic.compile(attending, max_size=1000)
 
 
 def test_word_vectors_fold_beside_ngrams():

@@ -110,6 +110,13 @@ def test_predictions_are_legal_and_do_not_depend_on_the_others(fitted, sentences
     assert tags == [fitted.predict([sentence])["ner"][0] for sentence in sentences]
 
 
+def test_tokens_may_come_as_numpy_arrays():
+    sentences = [np.array(["Anna", "sleeps"]), np.array(["Ben", "walks"])]
+    tags = [np.array(["B-PER", "O"])] * 2
+    tagger = TokenTagger(vectors=None, epochs=2).fit(sentences, tags)
+    assert tagger.compile().predict(sentences) == [["B-PER", "O"], ["B-PER", "O"]]
+
+
 def test_the_same_seed_gives_the_same_tagger(fitted):
     sentences, targets = _data()
     again = clone(fitted).fit(sentences, targets)

@@ -139,6 +139,8 @@ def bench(
     comparison.to_html(page, title=f"{train_file.name} and {test.name}")
     note(f"wrote {out / 'bench.json'} and {page}")
     print_json(found) if json else print(comparison)
+    if not comparison.rows:
+        raise typer.Exit(1)
 
 
 def _load(path: Path, reading: dict[str, Any]) -> Dataset:

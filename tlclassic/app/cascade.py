@@ -106,6 +106,11 @@ def cascade(
     columns = {"text": text or task.get("text") or "text", "label": label or task.get("label") or "label"}
     reading = {"format": None if input_format is None else str(input_format), "quoted": quoted}
     texts, labels = _read_dev(dev, columns, made, task.get("separator", ","), reading)
+    if accuracy is not None and labels is None:
+        raise InputError(
+            f"there is no label in the column {columns['label']!r}, and --accuracy is measured by labels", path=dev,
+            remedy="Name the column with --label, or give --share",
+        )  # fmt: skip
     # Speeds are those of models whose files have been read: the student's in one pass, which costs it little.
     first.predict_proba(texts)
     if second is not None:

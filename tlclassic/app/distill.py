@@ -12,7 +12,7 @@ import typer
 from tlclassic.app.console import check_out, note, print_json, progress_bar
 from tlclassic.app.options import FormatOption, JsonOption, QuotedOption, StoresOption
 from tlclassic.app.tasks import distill_tasks, opened_teacher
-from tlclassic.app.train import Metric, _digest, _load_dev, _reading, _say_unlabelled
+from tlclassic.app.train import Metric, _digest, _reading
 from tlclassic.errors import InputError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ def distill(
     ],
     texts: Annotated[
         list[Path] | None,
-        typer.Option("--texts", help="Texts without labels; may be given more than once.", show_default=False),
+        typer.Option(
+            "--texts", help="Texts without labels; - for stdin; may be given more than once.", show_default=False
+        ),
     ] = None,
     train: Annotated[
         Path | None, typer.Option(help="Labelled texts, to be mixed in and learnt from.", show_default=False)
@@ -170,9 +172,10 @@ def distill(
 
     Example: tlclassic distill tuned --texts reviews.txt --train train.tsv --dev dev.tsv --out small.tlc
     """
+    from tlclassic.data.batches import format_of_name
     from tlclassic.distillation import EFFORTS, distill, read_transfer
 
-    _check_paths(out, report, test, [train, dev, test, *(texts or [])])
+    _check_paths(out, report, test, [train, dev, test, *(texts or []), *map(Path, teacher)])
     several = opened_teacher(teacher, vectors)
     if several is not None:
         _refuse_for_tasks(
@@ -189,10 +192,19 @@ def distill(
     reading = {**_reading(text, label, asked.multilabel, separator, input_format, quoted)}
     labelled = None if train is None else _labelled(train, reading, asked)
     chosen = None if dev is None else _labelled(dev, reading, asked)
+    # Now, and not after hours of fitting.
+    judged = None if test is None else _known(_labelled(test, reading, asked), asked)
     asked = asked if weigh is None else _weighed(teacher, chosen, str(weigh), asked, vectors)
     fixed = {"temperature": temperature, "hard_weight": hard_weight, "transfer_weight": transfer_weight}
     transfer = (
-        read_transfer(texts, max_texts=2 * EFFORTS[str(effort)].transfer, random_state=seed, text=text)
+        read_transfer(
+            [str(path) for path in texts],
+            max_texts=2 * EFFORTS[str(effort)].transfer,
+            random_state=seed,
+            text=text,
+            format=None if any(map(format_of_name, texts)) else reading["format"],
+            quoted=quoted,
+        )
         if texts
         else None
     )
@@ -223,8 +235,8 @@ def distill(
         )
     result.compiled.save(out)
     found = {**result.as_dict(), "model": str(out), "bytes": out.stat().st_size, "size_curve": result.size_curve()}
-    if test is not None:
-        found["test"] = _compared(result, asked, teacher, _labelled(test, reading, asked), report, out)
+    if judged is not None:
+        found["test"] = _compared(result, asked, teacher, judged, report, out)
     for remark in result.notes:
         note(f"note: {remark}")
     print_json(found) if json else _print(found)
@@ -282,20 +294,34 @@ def _weighed(
 def _labelled(path: Path, reading: dict[str, Any], teacher: Any) -> tuple[list[str], list[Any]]:
     """Texts and labels of a file, labels as the teacher has them."""
     from tlclassic.app.evaluate import _like_classes
+    from tlclassic.data import load_dataset
 
-    data = _load_dev(path, reading)
-    _say_unlabelled(path, data)
+    data = load_dataset(str(path), **reading)
+    if not data.texts:
+        raise InputError("there is no labelled row", path=path, remedy="Check --label, or leave the file out")
+    if data.n_unlabelled:
+        note(f"{path}: {data.n_unlabelled} rows without a label are left out")
     labels = _like_classes(list(data.labels), teacher.classes)
     known = set(teacher.classes)
-    for place, row in enumerate(labels):
+    for line, row in zip(data.lines, labels, strict=True):
         strange = set(row if teacher.multilabel else [row]) - known
         if strange:
             raise InputError(
-                f"the teacher does not know the label {min(map(str, strange))!r} of text {place + 1}",
+                f"the teacher does not know the label {min(map(str, strange))!r}",
                 path=path,
+                line=line,
                 remedy="Check --label, or leave those rows out",
             )
     return list(data.texts), labels
+
+
+def _known(test: tuple[list[str], list[Any]], teacher: Any) -> tuple[list[str], list[Any]]:
+    """The test texts, refused where a file of probabilities lacks them."""
+    import numpy as np
+
+    if hasattr(teacher, "look_up") and np.isnan(teacher.look_up(test[0])).any():
+        raise InvalidParameterError(f"--test must have texts that {teacher.name} has probabilities of.")
+    return test
 
 
 def _compared(
@@ -307,15 +333,11 @@ def _compared(
     out: Path,
 ) -> dict[str, Any]:
     """Teacher and student on the test texts; the report if one is wanted."""
-    import numpy as np
-
     from tlclassic.distillation import fidelity
     from tlclassic.storage import atomic_write
 
     texts, labels = test
     known = teacher.look_up(texts) if hasattr(teacher, "look_up") else teacher.probabilities(texts)
-    if np.isnan(known).any():
-        raise InvalidParameterError(f"--test must have texts that {teacher.name} has probabilities of.")
     found = fidelity(
         texts,
         labels,
@@ -363,8 +385,8 @@ def _print(found: dict[str, Any]) -> None:
     for name, value in best["recipe"].items():
         print(f"  {name}: {value}")
     for row in found["size_curve"]:
-        score = row.get("accuracy", row.get("macro_f1"))
-        print(f"  in {row['bytes']:,} bytes: {score:.4f}")
+        name = found["metric"] if found["metric"] in row else "accuracy" if "accuracy" in row else "macro_f1"
+        print(f"  in {row['bytes']:,} bytes: {name} {row[name]:.4f}")
     if "test" in found:
         test = found["test"]
         name = test["metric"]

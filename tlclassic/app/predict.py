@@ -9,7 +9,7 @@ import typer
 
 from tlclassic.app.console import check_out, progress_bar, say_shares
 from tlclassic.app.options import FormatOption, OutputFormat, QuotedOption, StoresOption
-from tlclassic.app.tasks import TaskShape, answers, is_multi_task
+from tlclassic.app.tasks import TaskShape, answers, is_multi_task, joined
 from tlclassic.data.batches import format_of_name
 from tlclassic.errors import InvalidParameterError
 
@@ -129,7 +129,7 @@ class _Shape:
     def rows(self, predictions: Any) -> dict[str, list[Any]]:
         labels = predictions.labels
         if self._flat_labels and labels and isinstance(labels[0], list):
-            labels = [self._separator.join("" if item is None else str(item) for item in row) for row in labels]
+            labels = joined(labels, self._separator)
         columns = {self._column: labels}
         if not self._proba:
             return columns

@@ -15,6 +15,7 @@ __all__ = [
     "distill_tasks",
     "evaluate_tasks",
     "is_multi_task",
+    "joined",
     "opened_teacher",
     "read_labels",
     "train_tasks",
@@ -232,8 +233,19 @@ class TaskShape:
 
     def _flat(self, values: list[Any]) -> list[Any]:
         if self._flat_labels and values and isinstance(values[0], list):
-            return [self._separator.join(str(item) for item in row) for row in values]
+            return joined(values, self._separator)
         return values
+
+
+def joined(rows: list[list[Any]], separator: str) -> list[str]:
+    """Several labels a text as one field each; refused where a label could not be told from two."""
+    listed = [["" if item is None else str(item) for item in row] for row in rows]
+    for item in sorted({item for row in listed for item in row}):
+        if separator in item:
+            raise InvalidParameterError(
+                f"--format must be jsonl or parquet: the label {item!r} holds {separator!r}, which parts labels."
+            )
+    return [separator.join(row) for row in listed]
 
 
 # -- evaluate --------------------------------------------------------------------------------------------------------

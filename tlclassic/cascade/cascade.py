@@ -143,7 +143,8 @@ class Cascade:
     def _check_unsure(self, student: Side) -> None:
         if self.unsure is not None and not isinstance(self.unsure, (str, int)):
             raise InvalidParameterError(f"unsure must be a string, an integer, a boolean or None; got {self.unsure!r}.")
-        if self.teacher is None and self.unsure in student.names:
+        # In a file without types 3 and "3" are one answer.
+        if self.teacher is None and self.unsure is not None and str(self.unsure) in map(str, student.names):
             raise InvalidParameterError(
                 f"unsure must be none of the classes; got {self.unsure!r}. Choose another word."
             )

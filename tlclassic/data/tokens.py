@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,8 @@ _SUFFIXES = {
     ".conll": "conll", ".bio": "conll", ".iob": "conll", ".txt": "conll", ".tsv": "conll",
     ".conllu": "conllu", ".jsonl": "jsonl", ".ndjson": "jsonl", ".spacy": "docbin",
 }  # fmt: skip
+#: A comment as CoNLL-U has them, and as ``tlclassic tag predict`` writes labels of sentences.
+_COMMENT = re.compile(r"# ?[^\s=]+ = ")
 #: What is read where no columns are named.
 _DEFAULTS = {"conll": ("tags",), "conllu": ("upos",), "docbin": ("ner",), "jsonl": ("tags",)}
 
@@ -129,26 +132,70 @@ def _format_of(source: str | os.PathLike[str]) -> str:
 def _read_rows(source: Source, data: TokenDataset, kind: str, names: Sequence[str] | None) -> None:
     """CoNLL and CoNLL-U: a token a line, an empty line behind each sentence."""
     places: list[int] | None = None
-    rows: list[list[str]] = []
-    for line, text, _ in source.lines():
-        if not text.strip():
-            _add_rows(data, rows, places)
-            rows = []
-            continue
-        cells = text.split("\t") if "\t" in text or kind == "conllu" else text.split()
-        if kind == "conllu" and (text.startswith("#") or "-" in cells[0] or "." in cells[0]):
-            continue  # comments, words of several tokens, and nodes that are not in the text
-        if kind == "conll" and cells[0] == "-DOCSTART-":
-            continue
+    is_last_known = kind == "conllu" or names is not None or not data.columns
+    n_cells = 0
+    for rows in _sentences(source, kind):
         if places is None:
-            places = _places(source, list(data.columns), kind, names, len(cells), line)
-        if len(cells) <= max(places):
-            message = f"{len(cells)} columns, expected at least {max(places) + 1}: {shorten(text)}"
-            raise source.error(message, line=line, remedy="Give each token a line with all columns")
-        if not rows:
-            data.lines.append(line)
-        rows.append(cells)
-    _add_rows(data, rows, places)
+            line, cells = rows[0]
+            n_cells = len(cells)
+            places = _places(source, list(data.columns), kind, names, n_cells, line)
+        for line, cells in rows:
+            least = max(places) + 1
+            if len(cells) < least or (not is_last_known and len(cells) != n_cells):
+                expected = f"at least {least}" if len(cells) < least else str(n_cells)
+                message = f"{len(cells)} columns, expected {expected}: {shorten(' '.join(cells))}"
+                raise source.error(message, line=line, remedy="Give each token a line with all columns")
+        data.lines.append(rows[0][0])
+        data.sentences.append([cells[places[0]] for _, cells in rows])
+        for values, place in zip(data.columns.values(), places[1:], strict=True):
+            values.append([cells[place] for _, cells in rows])
+
+
+def _sentences(source: Source, kind: str) -> Iterator[list[tuple[int, list[str]]]]:
+    """The rows of each sentence, with their lines; what is no token is left out."""
+    pick = _words if kind == "conllu" else _tokens
+    lines: list[tuple[int, str]] = []
+    for line, text, _ in source.lines():
+        if text.strip():
+            lines.append((line, text))
+            continue
+        if rows := pick(lines):
+            yield rows
+        lines = []
+    if rows := pick(lines):
+        yield rows
+
+
+def _words(lines: list[tuple[int, str]]) -> list[tuple[int, list[str]]]:
+    """CoNLL-U without comments, words of several tokens, and nodes that are not in the text."""
+    rows = [(line, text.split("\t")) for line, text in lines if not text.startswith("#")]
+    return [(line, cells) for line, cells in rows if "-" not in cells[0] and "." not in cells[0]]
+
+
+def _tokens(lines: list[tuple[int, str]]) -> list[tuple[int, list[str]]]:
+    """CoNLL without -DOCSTART- and the comments before a sentence."""
+    lines = [(line, text.rstrip(" \t")) for line, text in lines]
+    while lines and _is_comment(lines[0][1], lines[-1][1]):
+        del lines[0]
+    rows = [(line, _cells(text)) for line, text in lines]
+    return [(line, cells) for line, cells in rows if cells[0] != "-DOCSTART-"]
+
+
+def _cells(text: str) -> list[str]:
+    # At blanks and tabs alone: a token may hold a no-break space.
+    return text.split("\t") if "\t" in text else [cell for cell in text.split(" ") if cell]
+
+
+def _is_comment(text: str, last: str) -> bool:
+    """Whether a line before a sentence is no token such as ``#`` or ``#tag``; ``last`` is the sentence's last line."""
+    if not text.startswith("#"):
+        return False
+    cells = _cells(text)
+    if _COMMENT.match(text) or cells[0].startswith("# "):
+        return True
+    if text is last:  # nothing but comments, or a sentence of one token
+        return cells[0] == "#" and len(cells) > 2
+    return len(cells) > 1 and (("\t" in text) != ("\t" in last) or len(cells) != len(_cells(last)))
 
 
 def _places(
@@ -169,13 +216,6 @@ def _places(
                 f"no column {name!r}; the columns are: {shown}", line=line, remedy="Name the columns of the file"
             )
     return [known.index(name) for name in ("token", *wanted)]
-
-
-def _add_rows(data: TokenDataset, rows: list[list[str]], places: list[int] | None) -> None:
-    if rows and places is not None:
-        data.sentences.append([row[places[0]] for row in rows])
-        for values, place in zip(data.columns.values(), places[1:], strict=True):
-            values.append([row[place] for row in rows])
 
 
 # --- objects ---------------------------------------------------------------------------------------------------------

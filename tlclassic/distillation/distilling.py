@@ -143,6 +143,8 @@ def distill(
     if isinstance(asked, KnownAnswers):
         # What it was not asked about cannot be made up.
         texts, augmentation = asked.soft.texts if texts is None else texts, ()
+    if len(asked.classes) < 2 and not asked.multilabel:
+        raise InvalidParameterError(f"teacher must know at least two classes; {asked.name} knows {asked.classes!r}.")
     report = on_progress or (lambda stage, done, total: None)
     metric = metric or ("macro_f1" if asked.multilabel else "accuracy")
     lexicon = _vectors(vectors, student, augmentation)

@@ -42,9 +42,16 @@ class KnownAnswers:
         return self.soft.multilabel
 
     def look_up(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Their probabilities, float32 of shape (n, C); NaN for a text that is not among the known ones."""
-        place = {text: row for row, text in enumerate(self.soft.texts)}
+        """Their probabilities, float32 of shape (n, C); NaN for a text that is not among the known ones.
+
+        Those of a text that is there several times are averaged.
+        """
+        place: dict[str, int] = {}
+        known = np.array([place.setdefault(text, len(place)) for text in self.soft.texts], dtype=np.int64)
+        total = np.zeros((len(place), len(self.classes)))
+        np.add.at(total, known, self.soft.P)
+        mean = total / np.bincount(known, minlength=len(place))[:, None]
         rows = np.array([place.get(text, -1) for text in texts], dtype=np.int64)
         P = np.full((len(rows), len(self.classes)), np.nan, dtype=np.float32)
-        P[rows >= 0] = self.soft.P[rows[rows >= 0]]
+        P[rows >= 0] = mean[rows[rows >= 0]]
         return P

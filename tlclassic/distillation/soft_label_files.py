@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -73,7 +74,7 @@ class SoftLabelFile:
         The column of the texts.
     classes : sequence, optional
         Their order and types: str, int or bool. By default the names of the columns of probabilities, in their order:
-        those with ``proba_``, else all but ``text`` and ``label``.
+        those with ``proba_``, else all but ``text`` and ``label``; typed as ``label`` beside them is.
     multilabel : bool, optional
         Whether rows need not sum to 1. By default if the first row's ``label`` is a list.
     format, quoted
@@ -124,6 +125,8 @@ class SoftLabelFile:
         names = list(first[_NESTED]) if self._is_nested else [name for name in first if name != text]
         self.classes, self._columns = self._find(names, given)
         self.multilabel = isinstance(first.get(_LABEL), list) if multilabel is None else multilabel
+        if given is None and _LABEL in first and _LABEL not in self.classes:
+            self.classes = _like_label(self.classes, self._a_label())
 
     def __iter__(self) -> Iterator[tuple[list[str], NDArray[np.float32]]]:
         wanted = [_NESTED] if self._is_nested else self._columns
@@ -132,6 +135,12 @@ class SoftLabelFile:
             if self._is_nested:
                 columns = self._unnested(columns[0], batch.lines)
             yield batch.columns[self._text], self._matrix(columns, batch.lines)
+
+    def _a_label(self) -> Any:
+        """The first label there is; of several labels a text the first texts may have none."""
+        batches = read_batches(self.path, columns=[self._text], optional=[_LABEL], **self._options)
+        label = next((label for batch in batches for label in batch.columns[_LABEL] if label not in (None, [])), None)
+        return label[0] if isinstance(label, list) else label
 
     # -- columns -----------------------------------------------------------------------------------------------------
 
@@ -194,6 +203,20 @@ class SoftLabelFile:
 
     def _error(self, message: str, line: int | None, remedy: str = "Name the classes (classes=)") -> DataFormatError:
         return DataFormatError(message, path=self.path, line=line, remedy=remedy)
+
+
+def _like_label(names: list[Any], label: Any) -> list[Any]:
+    """Names of columns, which are strings, as the labels beside them are typed or spelt."""
+    places: dict[str, Any]
+    if isinstance(label, bool):
+        places = {"True": True, "False": False}
+    elif label in ("true", "false"):
+        places = {"True": "true", "False": "false"}
+    elif isinstance(label, int):
+        places = {name: int(name) for name in names if re.fullmatch(r"-?\d+", name)}
+    else:
+        return names
+    return [places[name] for name in names] if set(names) <= set(places) else names
 
 
 def _number(value: Any) -> float:

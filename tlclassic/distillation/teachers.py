@@ -310,6 +310,9 @@ def _same(left: list[Any], right: list[Any]) -> bool:
 
 
 def _checked(given: Any, n: int, teacher: ProbabilityTeacher) -> NDArray[np.float32]:
+    names = list(getattr(given, "columns", []))
+    if names and (places := _places(names, teacher.classes)) is not None:
+        given = given.iloc[:, places] if hasattr(given, "iloc") else given
     try:
         P = np.asarray(given, dtype=np.float64)
     except (TypeError, ValueError):

@@ -177,6 +177,7 @@ def _compile_tasks(
     tasks.check(folded.build("float32"), work.checked)
     if prune:
         work.prune(1.0 - prune)
+    work.reserved = tasks.n_bytes
     return tasks.wrap(work.finish(dtype, None if limit is None else limit - tasks.n_bytes))
 
 
@@ -225,6 +226,7 @@ class _Work:
         self.model, self.folded, self.dev, self.metadata = model, folded, dev, metadata
         self.steps: list[dict[str, Any]] = []
         self.checked: list[str] = []
+        self.reserved = 0  #: Bytes of the file that something else fills: the limit of ``finish`` is what is left.
 
     def start(self) -> None:
         """Fold and check."""
@@ -270,7 +272,7 @@ class _Work:
                 return compiled
             self.folded, self.steps = before, list(steps)
             free -= excess if share < 1.0 or chosen != "int8" else 0
-        raise _too_small(limit, limit - free)
+        raise self.too_small(limit, limit - free)
 
     def overhead(self, rankings: list[Ranking]) -> int:
         """Bytes of a file that do not depend on the rows: measured on one with all of them."""
@@ -288,10 +290,14 @@ class _Work:
             if share == 1.0:
                 return candidate, share
         if not share:
-            raise _too_small(
+            raise self.too_small(
                 limit, limit - free + sum(ranking.size(0, n_outputs, candidates[-1]) for ranking in rankings)
             )
         return candidates[-1], share
+
+    def too_small(self, limit: int, needed: int) -> InvalidParameterError:
+        """The error that names the whole file's limit, and what the whole file needs."""
+        return _too_small(limit + self.reserved, needed + self.reserved)
 
     def encoded(self, dtype: str, *, pruned: bool = False) -> CompiledClassifier:
         """The classifier with weights of ``dtype``, and the report in it."""

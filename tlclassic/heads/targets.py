@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -74,7 +75,10 @@ def read_targets(y: Any, *, classes: Sequence[Any] | NDArray[Any] | None = None,
         what = "NaN" if np.isnan(y).any() else "infinity"
         raise InvalidParameterError(f"Input y contains {what}; leave rows without a label out.")
     try:
-        check_classification_targets(y)
+        with warnings.catch_warnings():
+            # Many classes with few texts each are what some have.
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+            check_classification_targets(y)
     except ValueError as error:
         remedy = "Probabilities are a matrix with a column for each class, also of two."
         raise InvalidParameterError(f"y must hold labels: {error} {remedy}") from None

@@ -122,6 +122,7 @@ def read_block(sentences: Sequence[Sequence[str]], settings: Settings, lexicon: 
         words, tokens, bounds = kernel.index_words(sentences)
     except TypeError as error:
         raise InvalidParameterError(f"sentences: {error}.") from error
+    words = [str(word) for word in words]  # of a NumPy array they are of a type of its own
     matrix, ngrams, offsets = kernel.atoms(words, *settings.ngrams)
     found = lexicon.find(matrix)
     found[-2:] = -1
