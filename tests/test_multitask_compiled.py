@@ -334,3 +334,6 @@ def test_the_command_distils_all_tasks(tmp_path, attending):
     assert tlclassic.load(out).tasks_ == attending.tasks_
     with pytest.raises(InvalidParameterError, match="augment must be left out for a teacher of several tasks"):
         run("distill", tmp_path / "teacher.tlc", "--texts", plain, "--augment", "none", "--out", out)
+    for option, value in (("student", "convolution"), ("effort", "large"), ("objective", "logits"), ("threads", 2)):
+        with pytest.raises(InvalidParameterError, match=f"{option} must be left out for a teacher of several tasks"):
+            run("distill", tmp_path / "teacher.tlc", "--texts", plain, f"--{option}", value, "--out", out)

@@ -180,7 +180,10 @@ def distill(
     if several is not None:
         _refuse_for_tasks(
             test=test, report=report, metric=metric, augment=augment, temperature=temperature,
-            transfer_weight=transfer_weight, cache=cache,
+            transfer_weight=transfer_weight, cache=cache, max_made=max_made, threads=threads,
+            effort=None if effort is EffortChoice.medium else str(effort),
+            objective=None if objective is ObjectiveChoice.cross_entropy else str(objective),
+            student=None if student is StudentChoice.auto else str(student),
         )  # fmt: skip
         distill_tasks(
             several, out, texts=texts or [], train=train, dev=dev, max_size=max_size, hard_weight=hard_weight,
