@@ -50,7 +50,10 @@ class Pair:
         self.name = name
         self.data, self.classes, self.multilabel = parts(name)
         self.teacher = EncoderClassifier(str(folder(name)), file="int8", threads=1)
-        self.cascade = tlclassic.Cascade(tlclassic.load(SCRATCH / "students" / f"{name}-0.tlc"), self.teacher)
+        student = tlclassic.load(SCRATCH / "students" / f"{name}-0.tlc")
+        # Of several labels a text macro F1 counts, not whether all agree.
+        measure = "labels" if self.multilabel else "probability"
+        self.cascade = tlclassic.Cascade(student, self.teacher, measure=measure)
         self.dev_proba = proba_of(name, self.data["dev"][0])
         self._of_teacher: dict[str, float] = {}
 

@@ -393,6 +393,15 @@ def test_several_labels():
     assert alone.predict(texts).tolist() == [[1, 0], [-1, -1], [-1, -1]]
 
 
+def test_several_labels_by_how_many_agree():
+    student = Spelled(["x", "y"], thresholds_=np.array([0.5, 0.2]))
+    answers = Cascade(student, threshold=0.58, measure="labels").answer(["0.9 0.1", "0.6 0.9", "0.5 0.2", "1 0"])
+    # Odds relative to those of the threshold: 9 and 4/9, 1.5 and 36, 1 and 1.
+    expected = [(0.8 + 5 / 13) / 2, (0.2 + 35 / 37) / 2, 0.0, 1.0]
+    assert answers.confidence == pytest.approx(expected, abs=1e-6)
+    assert answers.labels.tolist() == [[1, 0], [-1, -1], [-1, -1], [1, 0]]
+
+
 def test_a_threshold_at_the_end_of_the_scale_leaves_no_way_beyond_it():
     student = Spelled(["x", "y"], thresholds_=np.array([0.0, 1.0]))
     assert Cascade(student, threshold=0).answer(["0.25 0.25"]).confidence.tolist() == [0.25]
@@ -424,7 +433,11 @@ def test_models_that_do_not_belong_together_are_refused_by_name(teacher, message
     [
         ({}, "threshold is not set: call tune"),
         ({"threshold": -1}, "threshold must be at least 0; got -1"),
-        ({"threshold": 0.5, "measure": "entropy"}, "measure must be one of 'probability', 'margin'; got 'entropy'"),
+        (
+            {"threshold": 0.5, "measure": "entropy"},
+            "measure must be one of 'probability', 'margin', 'labels'; got 'entropy'",
+        ),
+        ({"threshold": 0.5, "measure": "labels"}, "measure must be 'probability' or 'margin' for one label a text"),
         ({"threshold": 0.5, "unsure": "a"}, "unsure must be none of the classes; got 'a'"),
         ({"threshold": 0.5, "unsure": 0.5}, "unsure must be a string, an integer, a boolean or None; got 0.5"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,6 +14,14 @@ from tlclassic.errors import InputError, InvalidParameterError
 
 #: Texts that the teacher sees before its time is taken.
 _WARM_UP = 16
+
+
+class Surety(StrEnum):
+    """What the student's confidence is."""
+
+    probability = "probability"
+    margin = "margin"
+    labels = "labels"
 
 
 def cascade(
@@ -52,6 +61,13 @@ def cascade(
         float | None,
         typer.Option(help="Instead of a promise: share of the texts to pass on, at most.", show_default=False),
     ] = None,
+    measure: Annotated[
+        Surety,
+        typer.Option(
+            help="What tells that the student is sure: its largest probability, or the margin over the second. Several "
+            "labels a text: the least sure label, or labels, the mean over them, for macro F1."
+        ),
+    ] = Surety.probability,
     confidence: Annotated[
         float, typer.Option(help="With which agreement or accuracy is promised for later texts.")
     ] = 0.95,
@@ -101,7 +117,7 @@ def cascade(
     second, their_task = (None, {}) if teacher is None else load_with_task(teacher)
     made = Cascade(
         first, second, unsure=_unsure(unsure, first, task), student_labels=task.get("labels"),
-        teacher_labels=their_task.get("labels"),
+        teacher_labels=their_task.get("labels"), measure=str(measure),
     )  # fmt: skip
     columns = {"text": text or task.get("text") or "text", "label": label or task.get("label") or "label"}
     reading = {"format": None if input_format is None else str(input_format), "quoted": quoted}

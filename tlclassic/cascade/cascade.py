@@ -70,10 +70,11 @@ class Cascade:
         own thresholds. ``teacher=None``: nobody.
     threshold : float, optional
         The student answers from this confidence on, 0..1; infinity: never. Needed where :meth:`tune` is not called.
-    measure : {"probability", "margin"}
+    measure : {"probability", "margin", "labels"}
         What the confidence is: the student's largest probability, or the difference of its two largest. With several
-        labels a text it is in both cases the least distance of a probability from its label's threshold, 0 at the
-        threshold and 1 at probability 0 or 1.
+        labels a text these two are the least distance of a probability from its label's threshold, 0 at the threshold
+        and 1 at probability 0 or 1: it tells whether all labels agree. "labels" is the mean over the labels, which
+        tells how many do: for F1.
     unsure : str, int, bool or None, default="unsure"
         What :meth:`predict` answers without a teacher; none of the classes. Where it is of another type than they are,
         the answers are an object array.
@@ -135,6 +136,10 @@ class Cascade:
         if kept is None or any(kept[0][name] is not value for name, value in params.items()):
             check_choice("measure", self.measure, MEASURES)
             sides = pair(self.student, self.teacher, self.student_labels, self.teacher_labels)
+            if self.measure == "labels" and not sides[0].multilabel:
+                raise InvalidParameterError(
+                    "measure must be 'probability' or 'margin' for one label a text; got 'labels'."
+                )
             self._check_unsure(sides[0])
             kept = self._kept = (params, sides)
         sides_kept: tuple[Side, Side | None] = kept[1]

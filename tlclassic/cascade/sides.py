@@ -14,8 +14,9 @@ from tlclassic.pipelines.applying import class_names
 
 __all__ = ["MEASURES", "Side", "codes_of", "key_of", "pair"]
 
-#: What a student's confidence is read off, for one label a text.
-MEASURES = ("probability", "margin")
+#: What a student's confidence is read off; the last for several labels a text.
+MEASURES = ("probability", "margin", "labels")
+_TINY = 1e-9
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class Side:
         One label a text: the largest probability, which is what the model thinks its answer is right with, and the rule
         that answers most texts at a given error where the probabilities are right (Chow 1970, "On optimum recognition
         error and reject tradeoff"); or its margin over the second. Several labels: the least distance of a
-        probability from its label's threshold, as a share of the way from there to 0 or 1.
+        probability from its label's threshold, as a share of the way from there to 0 or 1, so that the least sure label
+        decides; or, as "labels", the mean over the labels, their odds taken relative to those of the threshold.
         """
         if not self.multilabel:
             if measure == "probability":
@@ -86,6 +88,8 @@ class Side:
             return np.asarray(ranked[:, -1] - ranked[:, -2])
         thresholds = self._ordered_thresholds()
         cut = np.full(proba.shape[1], 0.5) if thresholds is None else thresholds
+        if measure == "labels":
+            return _mean_surety(proba, cut)
         # A threshold of 1 leaves no way up, and is reached by 1 alone.
         way = np.where(proba >= cut, np.where(cut < 1, 1 - cut, 1.0), cut)
         return np.asarray((np.abs(proba - cut) / way).min(axis=1))
@@ -94,6 +98,13 @@ class Side:
         if self.thresholds is None or self.order is None:
             return self.thresholds
         return self.thresholds[self.order]
+
+
+def _mean_surety(proba: NDArray[np.float64], cut: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far labels are from their thresholds in odds, 0 there and 1 at 0 and 1; the mean of each row."""
+    p, cut = (np.clip(values, _TINY, 1 - _TINY) for values in (proba, cut))
+    yes, no = p * (1 - cut), (1 - p) * cut
+    return np.asarray((np.abs(yes - no) / (yes + no)).mean(axis=1))
 
 
 def pair(
