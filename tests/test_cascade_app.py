@@ -220,6 +220,14 @@ def test_from_two_models_to_a_cascade_that_predicts_and_is_measured(run):
     assert run(*command, "--force")[0] == 0
 
 
+def test_what_confidence_is_may_be_said(run, tmp_path):
+    command = ("cascade", "student.tlc", "teacher.tlc", "--dev", "plain.txt", "--share", "0.1", "--out", "both")
+    assert run(*command, "--measure", "margin")[0] == 0
+    assert tlclassic.load(tmp_path / "both").measure == "margin"
+    _, _, err = run(*command, "--force", "--measure", "labels")
+    assert err == "error: measure must be 'probability' or 'margin' for one label a text; got 'labels'.\n"
+
+
 def test_plain_text_is_enough_for_agreement_and_for_a_share(run):
     code, out, _ = run("cascade", "student.tlc", "teacher.tlc", "--dev", "plain.txt", "--share", "0.1", "--out", "both",
                        "--json", "--refer")  # fmt: skip
