@@ -225,7 +225,7 @@ def test_what_confidence_is_may_be_said(run, tmp_path):
     assert run(*command, "--measure", "margin")[0] == 0
     assert tlclassic.load(tmp_path / "both").measure == "margin"
     _, _, err = run(*command, "--force", "--measure", "labels")
-    assert err == "error: measure must be 'probability' or 'margin' for one label a text; got 'labels'.\n"
+    assert err == "error: --measure must be 'probability' or 'margin' for one label a text; got 'labels'.\n"
 
 
 def test_plain_text_is_enough_for_agreement_and_for_a_share(run):
