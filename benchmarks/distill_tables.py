@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 from markdown import load, table
 
-_RATES = ("texts_per_second_1", "texts_per_second_2")
-
 
 def _rows() -> dict[str, dict[str, Any]]:
     return dict(load("distill")["rows"])
@@ -135,30 +133,10 @@ def distillation_without() -> str:
     return table(["set", "without", "accuracy on dev", "log loss on dev"], body)
 
 
-def whole() -> str:
-    """What `tlclassic bench` says of a set."""
-    body = []
-    for row in load("whole")["rows"].values():
-        for model in row["models"]:
-            seconds, one, two = (model.get(name) for name in ("training_seconds", *_RATES))
-            body.append(
-                [
-                    row["set"], model["title"], f"{100 * model['accuracy']:.1f}",
-                    "–".join(f"{100 * bound:.1f}" for bound in model["accuracy_interval"]),
-                    *(None if value is None else f"{value:,.0f}" for value in (seconds, one, two)),
-                    f"{model['bytes'] / 1e6:.1f}", f"{model['peak_bytes'] / 1e6:,.0f}",
-                    f"{model['startup_seconds']:.2f}",
-                ]
-            )  # fmt: skip
-    head = ["accuracy", "95 % interval", "training s", "texts/s", "two threads", "MB", "peak MB", "start s"]
-    return table(["set", "model", *head], body)
-
-
 TABLES: dict[str, Callable[[], str]] = {
     "cascade": cascade,
     "cascade_budgets": cascade_budgets,
     "cascade_promise": cascade_promise,
-    "whole": whole,
     "distillation": distillation,
     "distillation_few": distillation_few,
     "distillation_speed": distillation_speed,
