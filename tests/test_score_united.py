@@ -39,7 +39,7 @@ def scored(families, outputs, *, after, module=None, texts=TEXTS):
     return out, scorer.united_bytes
 
 
-@pytest.mark.parametrize("widths", [(1, 1), (1, 6, 3, 7, 8), (8,) * 8, (30, 2), (31, 2), (2, 40), (1,) * 8])
+@pytest.mark.parametrize("widths", [(1, 1, 1), (1, 6, 3, 7, 8), (8,) * 8, (29, 2, 1), (30, 2, 1), (2, 40, 1), (1,) * 8])
 @pytest.mark.parametrize("options", [{}, {"norm": "none"}, {"unit": "char"}, {"bits": 6}, {"norm": "length"}])
 def test_sums_are_those_of_the_tables(widths, options):
     families = tasks(widths, **options)
@@ -68,11 +68,11 @@ def test_families_in_any_order_and_behind_others():
 
 @pytest.mark.parametrize("low", [0, 255])
 def test_sums_do_not_overflow(low):
-    families = tasks((1, 2), bits=6, norm="none", ngrams=[1, 1])
+    families = tasks((1, 1, 1), bits=6, norm="none", ngrams=[1, 1])
     for family in families:
         family["bitmap"][:] = np.uint64(2**64 - 1)
         family["ranks"] = load("score").rank_words(family["bitmap"])
-        family["table"] = np.full(64 * 2 + 8, low, dtype=np.uint8)
+        family["table"] = np.full(64 + 8, low, dtype=np.uint8)
         family["scales"][:] = 1.0
     found, n_bytes = scored(families, 3, after=0, texts=["w " * 3001])
     assert n_bytes > 0
@@ -93,13 +93,14 @@ def test_a_task_that_knows_nothing():
     ("widths", "options"),
     [
         ((5,), {}),
+        ((2, 2), {}),
         ((1,) * 9, {}),
         ((40, 30), {}),
-        ((2, 2), {"dtype": "float32"}),
-        ((2, 2), {"layout": "dense"}),
-        ((2, 2), {"norm": "l2"}),
-        ((2, 2), {"counts": "binary"}),
-        ((2, 2), {"bits": 5}),
+        ((2, 2, 2), {"dtype": "float32"}),
+        ((2, 2, 2), {"layout": "dense"}),
+        ((2, 2, 2), {"norm": "l2"}),
+        ((2, 2, 2), {"counts": "binary"}),
+        ((2, 2, 2), {"bits": 5}),
     ],
 )
 def test_others_keep_their_tables(widths, options):
@@ -108,13 +109,13 @@ def test_others_keep_their_tables(widths, options):
 
 
 def test_families_of_different_norms_or_with_a_gap_keep_their_tables():
-    assert scored([*tasks((2,), norm="sqrt"), *tasks((2,), first=2, norm="none")], 4, after=0)[1] == 0
-    assert scored([*tasks((2,)), *tasks((2,), first=3)], 5, after=0)[1] == 0
+    assert scored([*tasks((2, 2), norm="sqrt"), *tasks((2,), first=4, norm="none")], 6, after=0)[1] == 0
+    assert scored([*tasks((2, 2)), *tasks((2,), first=5)], 7, after=0)[1] == 0
 
 
 def test_they_are_made_after_as_many_texts_in_whatever_calls():
     module = load("score")
-    scorer = module.Scorer(np.zeros(4), tasks((1, 3)), 5)
+    scorer = module.Scorer(np.zeros(4), tasks((1, 2, 1)), 5)
     texts, out = module.Texts(TEXTS), np.zeros((2, 4))
     sizes = []
     for _ in range(3):
@@ -125,7 +126,7 @@ def test_they_are_made_after_as_many_texts_in_whatever_calls():
     labels = np.empty(len(TEXTS), dtype=np.int32)
     scorer.labels(texts, 0, len(TEXTS), labels)
     expected = np.empty_like(labels)
-    module.Scorer(np.zeros(4), tasks((1, 3)), 1 << 40).labels(texts, 0, len(TEXTS), expected)
+    module.Scorer(np.zeros(4), tasks((1, 2, 1)), 1 << 40).labels(texts, 0, len(TEXTS), expected)
     np.testing.assert_array_equal(labels, expected)
 
 

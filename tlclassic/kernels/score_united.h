@@ -54,7 +54,8 @@ static int tlc_unitable(const tlc_family *list, const tlc_family **tables) {
     }
     for (int i = 1; i < n; i++)
         if (tables[i]->first != tables[i - 1]->first + tables[i - 1]->table.k) return 0;
-    return n > 1 ? n : 0;
+    /* Of two tables it takes more memory for the same time. */
+    return n > 2 ? n : 0;
 }
 
 /* The tasks that know each bucket of a group, a byte each. */
