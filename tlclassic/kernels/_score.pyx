@@ -95,12 +95,17 @@ cdef extern from "score.h" nogil:
     void tlc_add_words(
         const tlc_table *table, const int32_t *words, size_t n, const double *unknown, const float *weights,
         double unknown_weight, int ignore, tlc_scorer *s, double *out)
+    tlc_scan *tlc_unite_scans(const tlc_scan *scans, int n)
+    size_t tlc_united_bytes(const tlc_scan *united, int n)
+    void tlc_united_scans_free(tlc_scan *united, int n)
     int32_t tlc_best(const double *logits, size_t k)
     uint32_t tlc_bits(uint64_t x)
 
 #: Texts whose addresses are taken at a time.
 cdef enum:
     PIECE = 1024
+#: After so many texts a scorer reads the tables of several tasks as one: making that takes some ten milliseconds.
+UNITE_AFTER = 8192
 
 
 # --- the texts -------------------------------------------------------------------------------------------------------
@@ -301,14 +306,16 @@ cdef class Scorer:
 
     cdef tlc_family *families
     cdef tlc_scan *scans
+    cdef tlc_scan *united
     cdef int n_scans
+    cdef Py_ssize_t scored, after
     cdef int64_t k
     cdef double *bias
     cdef object held
 
-    def __cinit__(self, bias, families):
+    def __cinit__(self, bias, families, unite_after=UNITE_AFTER):
         cdef int i
-        self.k = len(bias)
+        self.k, self.after = len(bias), unite_after
         self.held = (bias, families)
         self.families = <tlc_family *>_zeros(len(families), sizeof(tlc_family))
         self.scans = <tlc_scan *>_zeros(len(families), sizeof(tlc_scan))
@@ -322,6 +329,7 @@ cdef class Scorer:
             self._place(key, family, &self.families[i], keys)
 
     def __dealloc__(self):
+        tlc_united_scans_free(self.united, self.n_scans)
         free(self.families)
         free(self.scans)
         free(self.bias)
@@ -351,6 +359,21 @@ cdef class Scorer:
             table.next, self.scans[i].words = self.scans[i].words, table
             self.scans[i].options.word_lo, self.scans[i].options.word_hi = family["lo"], family["hi"]
 
+    cdef const tlc_scan *_readings(self, Py_ssize_t n) except NULL:
+        """For n texts. Tables are read as one when so many were scored that making that is repaid.
+
+        Another thread may be reading the scans meanwhile, so those with it are others.
+        """
+        self.scored += n
+        if self.united == NULL and self.scored >= self.after:
+            self.united = tlc_unite_scans(self.scans, self.n_scans)
+        return self.scans if self.united == NULL else self.united
+
+    @property
+    def united_bytes(self):
+        """Bytes of memory beside the arrays, of tables that are read as one."""
+        return tlc_united_bytes(self.united, self.n_scans)
+
     def logits(self, Texts texts not None, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out):
         """Add what texts ``start`` to ``stop`` weigh to ``out``, shape (stop - start, n_outputs)."""
         if out.shape[0] != stop - start or out.shape[1] != self.k:
@@ -368,6 +391,7 @@ cdef class Scorer:
     cdef _run(self, Texts texts, Py_ssize_t start, Py_ssize_t stop, double *logits, int32_t *labels):
         if not 0 <= start <= stop <= texts.n:
             raise ValueError(f"no texts from {start} to {stop}")
+        cdef const tlc_scan *scans = self._readings(stop - start)
         cdef tlc_work work
         cdef tlc_text *views = <tlc_text *>_zeros(PIECE, sizeof(tlc_text))
         cdef Py_ssize_t at, n
@@ -379,7 +403,7 @@ cdef class Scorer:
                 if status == 0:
                     with nogil:
                         status = tlc_score(
-                            self.scans, self.n_scans, self.bias, self.k, views, n,
+                            scans, self.n_scans, self.bias, self.k, views, n,
                             NULL if logits == NULL else logits + (at - start) * self.k,
                             NULL if labels == NULL else labels + (at - start), &work,
                         )

@@ -88,9 +88,14 @@ class Scorer:
     bias : float64 array of shape (n_outputs,)
     families : sequence of dict
         As above; their sizes must have been checked.
+    unite_after : int, default=8192
+        After so many texts the kernel reads the tables of several tasks as one where it can; results are the same.
     """
 
-    def __init__(self, bias: NDArray[np.float64], families: Sequence[dict[str, Any]]) -> None:
+    #: Bytes of memory that this takes.
+    united_bytes = 0
+
+    def __init__(self, bias: NDArray[np.float64], families: Sequence[dict[str, Any]], unite_after: int = 8192) -> None:
         self._bias = bias
         self._families = families
 

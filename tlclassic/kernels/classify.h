@@ -1,5 +1,5 @@
 /* Classes of ASCII bytes as bit masks, 64 bytes at a time, and their lower case; with the newest instructions also the
- * places of bits and the hashes of eight tokens at a time. The one file with SIMD instructions.
+ * places of bits and the hashes of eight tokens at a time. Others with SIMD: docs/development.md.
  *
  * Every level gives the same. The best one that the processor has is chosen when the program runs.
  */

@@ -15,21 +15,9 @@
 #include "bits.h"
 #include "ngrams.h"
 #include "score_sums.h"
+#include "score_united.h"
 
-enum { TLC_COUNT, TLC_BINARY, TLC_SUBLINEAR };
-enum { TLC_NONE, TLC_LENGTH, TLC_SQRT, TLC_L2 };
 enum { TLC_GROUP = 256, TLC_GROUP_CHARS = 8192 };
-
-typedef struct tlc_family {
-    tlc_table table;
-    const struct tlc_family *next; /* of the same n-grams, for other columns; or NULL */
-    int64_t first;                 /* of all columns, the one that the table's first is added to */
-    const uint64_t *bitmap; /* NULL: the bucket is the row */
-    const uint32_t *ranks;  /* rows before each word of the bitmap */
-    const float *idf;       /* a row; NULL: 1 */
-    double idf_default;     /* of a bucket without a row */
-    int counts, norm;
-} tlc_family;
 
 /* Scratch of one thread. */
 typedef struct {
@@ -179,12 +167,6 @@ TLC_INLINE double tlc_tf(int counts, uint32_t count) {
     return counts == TLC_SUBLINEAR ? 1.0 + log((double)count) : (double)count;
 }
 
-/* 1 / the factor of a text of n n-grams; `squares`: of its weighted counts. */
-TLC_INLINE double tlc_divisor(int norm, size_t n, double squares) {
-    const double divisor = norm == TLC_L2 ? sqrt(squares) : norm == TLC_SQRT ? sqrt((double)n) : (double)n;
-    return norm == TLC_NONE || !(divisor > 0) ? 1.0 : divisor;
-}
-
 /* Of the distinct bucket i, when tlc_rows_of was called with them. */
 TLC_INLINE int tlc_has_row(const tlc_family *f, const tlc_scorer *s, size_t i) {
     return f->bitmap == NULL || s->before[i + 1] > s->before[i];
@@ -302,7 +284,33 @@ TLC_INLINE int32_t tlc_best(const double *logits, size_t k) {
 typedef struct {
     tlc_options options;
     const tlc_family *words, *chars;
+    tlc_united *words_as_one, *chars_as_one; /* or NULL */
 } tlc_scan;
+
+/* A copy of n readings in which lists of tables are read as one where they can be; NULL without memory. */
+static tlc_scan *tlc_unite_scans(const tlc_scan *scans, int n) {
+    tlc_scan *united = malloc((size_t)(n ? n : 1) * sizeof *united);
+    for (int i = 0; united && i < n; i++) {
+        united[i] = scans[i];
+        united[i].words_as_one = tlc_unite(scans[i].words, scans[i].options.bits);
+        united[i].chars_as_one = tlc_unite(scans[i].chars, scans[i].options.bits);
+    }
+    return united;
+}
+
+static size_t tlc_united_bytes(const tlc_scan *united, int n) {
+    size_t bytes = 0;
+    for (int i = 0; united && i < n; i++) {
+        if (united[i].words_as_one) bytes += united[i].words_as_one->n_bytes;
+        if (united[i].chars_as_one) bytes += united[i].chars_as_one->n_bytes;
+    }
+    return bytes;
+}
+
+static void tlc_united_scans_free(tlc_scan *united, int n) {
+    for (int i = 0; united && i < n; i++) tlc_united_free(united[i].words_as_one), tlc_united_free(united[i].chars_as_one);
+    free(united);
+}
 
 typedef struct {
     tlc_scratch ngrams;
@@ -323,14 +331,30 @@ static void tlc_work_free(tlc_work *w) {
     free(w->logits);
 }
 
+/* What all tables of a list weigh, or those tables read as one. */
+static int tlc_add_list(
+    const tlc_family *list, const tlc_united *as_one, uint32_t **buckets, size_t *room, const int64_t *ends, size_t n,
+    double *out, size_t stride, tlc_scorer *s
+) {
+    if (as_one) {
+        const size_t found = (size_t)ends[n];
+        if (tlc_bucket_room(buckets, room, found + 2 * TLC_AHEAD)) return -1;
+        memset(*buckets + found, 0, 2 * TLC_AHEAD * sizeof(uint32_t));
+        tlc_add_united(as_one, *buckets, ends, n, out, stride);
+        return 0;
+    }
+    for (const tlc_family *f = list; f; f = f->next)
+        if (tlc_add_group(f, *buckets, ends, n, s, out, stride)) return -1;
+    return 0;
+}
+
 static int tlc_add_scan(const tlc_scan *scan, const tlc_text *texts, size_t n, double *out, size_t stride, tlc_work *w) {
     w->ngrams.n_word = w->ngrams.n_chars = 0;
     if (tlc_ngrams(&scan->options, texts, n, &w->ngrams, w->word_ends + 1, w->char_ends + 1)) return -1;
-    for (const tlc_family *f = scan->words; f; f = f->next)
-        if (tlc_add_group(f, w->ngrams.word, w->word_ends, n, &w->scorer, out, stride)) return -1;
-    for (const tlc_family *f = scan->chars; f; f = f->next)
-        if (tlc_add_group(f, w->ngrams.chars, w->char_ends, n, &w->scorer, out, stride)) return -1;
-    return 0;
+    tlc_scratch *const g = &w->ngrams;
+    tlc_scorer *const s = &w->scorer;
+    if (tlc_add_list(scan->words, scan->words_as_one, &g->word, &g->word_room, w->word_ends, n, out, stride, s)) return -1;
+    return tlc_add_list(scan->chars, scan->chars_as_one, &g->chars, &g->chars_room, w->char_ends, n, out, stride, s);
 }
 
 /* Adds to `logits` (n x k), or puts the best outputs, the bias included, into `labels`. In groups of texts so small that

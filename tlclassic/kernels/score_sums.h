@@ -7,6 +7,7 @@
 #ifndef TLCLASSIC_SCORE_SUMS_H
 #define TLCLASSIC_SCORE_SUMS_H
 
+#include <math.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
@@ -162,6 +163,28 @@ TLC_INLINE void tlc_sum_rows(
         for (size_t c = 0; c < k; c++) out[c] *= (double)table->scales[c];
     } else
         tlc_sum_floats(table->values, type, rows, n, k, out);
+}
+
+/* --- families of n-grams ------------------------------------------------------------------------------------------- */
+
+enum { TLC_COUNT, TLC_BINARY, TLC_SUBLINEAR };
+enum { TLC_NONE, TLC_LENGTH, TLC_SQRT, TLC_L2 };
+
+typedef struct tlc_family {
+    tlc_table table;
+    const struct tlc_family *next; /* of the same n-grams, for other columns; or NULL */
+    int64_t first;                 /* of all columns, the one that the table's first is added to */
+    const uint64_t *bitmap; /* NULL: the bucket is the row */
+    const uint32_t *ranks;  /* rows before each word of the bitmap */
+    const float *idf;       /* a row; NULL: 1 */
+    double idf_default;     /* of a bucket without a row */
+    int counts, norm;
+} tlc_family;
+
+/* 1 / the factor of a text of n n-grams; `squares`: of its weighted counts. */
+TLC_INLINE double tlc_divisor(int norm, size_t n, double squares) {
+    const double divisor = norm == TLC_L2 ? sqrt(squares) : norm == TLC_SQRT ? sqrt((double)n) : (double)n;
+    return norm == TLC_NONE || !(divisor > 0) ? 1.0 : divisor;
 }
 
 #endif
