@@ -126,6 +126,11 @@ def test_the_first_of_equal_ones_is_best(name):
     best = kernel(name).best
     assert best(np.array([[1.0, 3.0, 3.0], [0.0, 0.0, 0.0]])).tolist() == [1, 0]
     assert best(np.array([[0.0], [1e-9], [-1.0]])).tolist() == [0, 1, 0]
+    # Some columns of wider rows, and columns that do not lie side by side.
+    wide = np.array([[9.0, 1.0, 3.0, 2.0, 9.0], [9.0, 5.0, 3.0, 4.0, 9.0]])
+    assert best(wide[:, 1:4]).tolist() == [1, 0]
+    assert best(wide[:, 1:4:2]).tolist() == [1, 0]
+    assert best(wide[:0, 1:4]).tolist() == []
 
 
 @both

@@ -456,8 +456,10 @@ def rank_words(const uint64_t[::1] bitmap):
     return ranks_array
 
 
-def best(const double[:, ::1] logits):
+def best(const double[:, :] logits):
     """The column of the first of the largest of each row; of one column: 1 where it is above 0."""
+    if logits.strides[1] != sizeof(double):
+        logits = np.ascontiguousarray(logits)
     found_array = np.zeros(logits.shape[0], dtype=np.int32)
     cdef int32_t[::1] found = found_array
     cdef Py_ssize_t i
