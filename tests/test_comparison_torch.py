@@ -38,7 +38,8 @@ def test_a_fine_tuned_encoder_and_torch_answer_the_same(tmp_path, monkeypatch, e
     fp32, int8, torch = result.rows
     assert [row.name for row in result.rows] == ["finetuned-fp32", "finetuned-int8", "torch"]
     assert fp32.accuracy == torch.accuracy
-    assert fp32.accuracy > 0.5
+    # Thresholds of several labels are those of the highest F1, not of the most rows that are right in all.
+    assert fp32.macro_f1 > 0.75 if several else fp32.accuracy > 0.5
     assert (int8.training_seconds, torch.training_seconds) == (None, None)
     assert torch.chosen["weights"] == "fine-tuned"
     assert fp32.chosen["train"] == "all"
