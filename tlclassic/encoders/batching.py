@@ -44,15 +44,11 @@ def batches(lengths: NDArray[np.int64], budget: int, size: int | None = None) ->
     """
     order = np.argsort(-lengths, kind="stable")
     order = order[: np.count_nonzero(lengths)]
-    ends = _fixed_ends(len(order), size) if size else _cheapest_ends(lengths[order], budget)
+    ends = range(size, len(order) + size) if size else _cheapest_ends(lengths[order], budget)
     start = 0
     while start < len(order):
         yield order[start : ends[start]]
         start = ends[start]
-
-
-def _fixed_ends(n: int, size: int) -> list[int]:
-    return [start + size for start in range(n)]
 
 
 def _cheapest_ends(lengths: NDArray[np.int64], budget: int) -> list[int]:

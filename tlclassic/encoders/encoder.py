@@ -235,11 +235,13 @@ class OnnxEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
                 opened.pieces.pieces(opened.prompt + text, opened.max_length)
                 for text in texts[start : start + STATES_TEXTS]
             ]
-            found = _states_of(opened, [numbers for numbers, _, _ in read], self.batch_tokens)
+            found = dict(opened.states([numbers for numbers, _, _ in read], self.batch_tokens))
+            # A tokenizer without special tokens leaves nothing of an empty text.
+            nothing = next((states[:0] for states in found.values()), np.zeros((0, opened.dim), np.float32))
             shift = len(opened.prompt)
-            for (_, offsets, special), states in zip(read, found, strict=True):
+            for place, (_, offsets, special) in enumerate(read):
                 wanted = ~special & (offsets[:, 1] > shift)
-                yield states[wanted], np.maximum(offsets[wanted] - shift, 0)
+                yield found.get(place, nothing)[wanted], np.maximum(offsets[wanted] - shift, 0)
 
     def _encode_more(self, texts: Sequence[str]) -> Floats:
         """Encode what a cache lacks, counts added up."""
@@ -420,11 +422,22 @@ class _Opened:
     def _digest(self, name: str) -> str:
         return self.files.digest(name)
 
-    def run(self, ids: Sequence[NDArray[np.int64]]) -> tuple[Floats, int]:
-        """The graph's output for a batch, and the number of tokens computed."""
+    def run(self, ids: Sequence[NDArray[np.int64]], layers: Sequence[str] = ()) -> tuple[Floats, int]:
+        """The graph's output for a batch, or those outputs side by side, and the number of tokens computed."""
         graph = self.graph
         numbers, mask = padded(ids, self.pieces.pad, tokens=graph.tokens, rows=graph.rows)
-        return graph.run(numbers, mask)[: len(ids)], numbers.size
+        found = graph.run_layers(numbers, mask, layers) if layers else graph.run(numbers, mask)
+        return found[: len(ids)], numbers.size
+
+    def states(
+        self, rows: Sequence[NDArray[np.int64]], budget: int, layers: Sequence[str] = ()
+    ) -> Iterator[tuple[int, Floats]]:
+        """The place of each row that has tokens, and their states, (t, d); in batches of rows of like length."""
+        lengths = np.array([len(row) for row in rows], dtype=np.int64)
+        for chosen in batches(lengths, budget, self.graph.rows):
+            found, _ = self.run([rows[place] for place in chosen], layers)
+            for place, own in zip(chosen.tolist(), found, strict=True):
+                yield place, own[: lengths[place]]
 
     def vectors(self, states: Floats, lengths: NDArray[np.int64]) -> Floats:
         """From the graph's output to rows of the result."""
@@ -433,15 +446,3 @@ class _Opened:
         if self.graph.output == "hidden":
             states = pool(states, lengths, self.pooling, skip=self._n_skipped)
         return finish(states, self.spec.dense, self.normalize)
-
-
-def _states_of(opened: _Opened, rows: Sequence[NDArray[np.int64]], budget: int) -> list[Floats]:
-    """The states of the tokens of each text, special ones included, computed in batches of texts of like length."""
-    found: dict[int, Floats] = {}
-    lengths = np.array([len(row) for row in rows], dtype=np.int64)
-    for chosen in batches(lengths, budget, opened.graph.rows):
-        states, _ = opened.run([rows[place] for place in chosen])
-        found |= {int(place): own[: lengths[place]] for place, own in zip(chosen, states, strict=True)}
-    # A tokenizer without special tokens leaves nothing of an empty text.
-    none = next(iter(found.values()))[:0] if found else np.zeros((0, opened.dim), np.float32)
-    return [found.get(place, none) for place in range(len(rows))]

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlclassic.encoders.batching import batches, padded
-
 if TYPE_CHECKING:
     from tlclassic.encoders import OnnxEncoder
 
@@ -97,19 +95,14 @@ def _states(
     before, after = opened.pieces.around
     places = [(number, *window) for number, text in enumerate(texts) for window in windows(len(text), size, overlap)]
     rows = [np.concatenate([before, texts[number][first:last], after]) for number, first, last, _, _ in places]
-    lengths = np.array([len(row) for row in rows], dtype=np.int64)
     results: list[NDArray[np.float32] | None] = [None] * len(texts)
-    graph = opened.graph
-    for chosen in batches(lengths, encoder.batch_tokens, graph.rows):
-        numbers, mask = padded([rows[i] for i in chosen], opened.pieces.pad, tokens=graph.tokens, rows=graph.rows)
-        output = graph.run_layers(numbers, mask, layers) if layers else graph.run(numbers, mask)
-        for row, i in enumerate(chosen.tolist()):
-            number, first, _, start, end = places[i]
-            result = results[number]
-            if result is None:
-                result = np.empty((len(texts[number]), output.shape[2]), dtype=np.float32)
-                results[number] = result
-            shift = len(before) - first
-            result[start:end] = output[row, start + shift : end + shift]
+    for i, states in opened.states(rows, encoder.batch_tokens, layers):
+        number, first, _, start, end = places[i]
+        result = results[number]
+        if result is None:
+            result = np.empty((len(texts[number]), states.shape[1]), dtype=np.float32)
+            results[number] = result
+        shift = len(before) - first
+        result[start:end] = states[start + shift : end + shift]
     width = next((result.shape[1] for result in results if result is not None), 0)
     return [np.zeros((0, width), dtype=np.float32) if result is None else result for result in results]
