@@ -30,7 +30,7 @@ from tlclassic.finetune.layout import Layout
 from tlclassic.finetune.losses import scores_of
 from tlclassic.finetune.options import FineTuneOptions
 from tlclassic.finetune.task_graph import export_tasks, head_layers
-from tlclassic.finetune.tasks import Task, read_tasks
+from tlclassic.finetune.tasks import Task, read_held_out
 from tlclassic.finetune.thresholds import tune_thresholds
 from tlclassic.finetune.trainer import Trained
 from tlclassic.heads.encoder_heads import HEADS_FILE, Heads, HeadTask, read_heads, write_heads
@@ -279,12 +279,7 @@ def judge_int8(
 
 
 def _accuracy(tasks: Sequence[Task], logits: Mapping[str, Any], labels: Any, rows: int) -> float:
-    several = isinstance(labels, Mapping)
-    held_out = read_tasks(
-        labels, rows,
-        classes={task.name: task.classes for task in tasks} if several else tasks[0].classes,
-        multilabel={task.name: task.multilabel for task in tasks} if several else tasks[0].multilabel,
-    )  # fmt: skip
+    held_out = read_held_out(labels, rows, tasks)
     return float(np.mean([scores_of(task, logits[task.name].astype(np.float32))["accuracy"] for task in held_out]))
 
 

@@ -144,7 +144,7 @@ def train_tokens(
     if dev is not None:
         pieces.append(tokenizer(dev.sentences))
     return train_model(
-        layout, lambda: pieces, tasks, options, dev_tasks=dev_tasks, scores=tag_scores, on_progress=on_progress,
+        layout, pieces, tasks, options, dev_tasks=dev_tasks, scores=tag_scores, on_progress=on_progress,
         on_frozen=on_frozen, prepare=prepare, on_step=on_step,
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tlclassic.errors import InvalidParameterError
 from tlclassic.heads.targets import class_weights, read_targets
 
-__all__ = ["Task", "read_tasks"]
+__all__ = ["Task", "read_held_out", "read_tasks"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,16 @@ def read_tasks(
                 raise
             raise InvalidParameterError(f"Task {name!r}: {error}") from None
     return tasks
+
+
+def read_held_out(labels: Any, rows: int, of: Sequence[Any]) -> list[Task]:
+    """Labels of further texts as tasks of the classes and kinds of ``of``, which have ``name``, ``classes`` and
+    ``multilabel``; labels of one task without a name are those of the first. As of :func:`read_tasks`.
+    """
+    if isinstance(labels, Mapping):
+        classes, multilabel = ({task.name: getattr(task, part) for task in of} for part in ("classes", "multilabel"))
+        return read_tasks(labels, rows, classes=classes, multilabel=multilabel)
+    return read_tasks(labels, rows, classes=of[0].classes, multilabel=of[0].multilabel)
 
 
 def _of(option: Any, name: str, several: bool) -> Any:

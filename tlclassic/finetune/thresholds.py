@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tlclassic.encoders import OnnxEncoder
-from tlclassic.finetune.tasks import read_tasks
+from tlclassic.finetune.tasks import read_held_out
 from tlclassic.heads.encoder_heads import TaskHead, read_heads, write_heads
 from tlclassic.heads.thresholds import f1_thresholds
 
@@ -46,15 +46,10 @@ def tune_thresholds(
     heads = read_heads(Path(folder))
     if not any(task.multilabel for task in heads):
         return {}
-    several = isinstance(labels, Mapping)
-    targets = read_tasks(
-        labels,
-        len(texts),
-        classes={task.name: task.classes for task in heads} if several else heads.tasks[0].classes,
-        multilabel={task.name: task.multilabel for task in heads} if several else heads.tasks[0].multilabel,
-    )
-    # One task without a name is the folder's only one.
-    by_name = {task.name: task for task in targets} if several else {heads.names[0]: targets[0]}
+    targets = read_held_out(labels, len(texts), heads.tasks)
+    # One task without a name is the folder's first.
+    names = list(labels) if isinstance(labels, Mapping) else heads.names[:1]
+    by_name = dict(zip(names, targets, strict=True))
     vectors = OnnxEncoder(os.fspath(folder), threads=threads).transform(list(texts))
     found: dict[str, list[float]] = {}
     tasks = []

@@ -23,7 +23,7 @@ from tlclassic.finetune.loop import Trainer
 from tlclassic.finetune.losses import scores_of
 from tlclassic.finetune.model import EncoderWithHeads, load_backbone, parameter_groups
 from tlclassic.finetune.options import FineTuneOptions
-from tlclassic.finetune.tasks import Task, read_tasks
+from tlclassic.finetune.tasks import Task, read_held_out, read_tasks
 
 __all__ = ["Trained", "Trainer", "train_encoder", "train_model"]
 
@@ -103,21 +103,18 @@ def train_encoder(
         sample_weight=sample_weight,
     )  # fmt: skip
     held_out = [] if dev is None else [check_texts(dev[0])]
-    dev_tasks = [] if dev is None else _dev_tasks(dev[1], len(held_out[0]), tasks)
-
-    def tokenized() -> list[Tokens]:
-        tokenizer = TextTokenizer(layout, options.max_length)
-        return [tokenizer(own) for own in (texts, *held_out)]
-
+    dev_tasks = [] if dev is None else read_held_out(dev[1], len(held_out[0]), tasks)
+    tokenizer = TextTokenizer(layout, options.max_length)
+    tokens = [tokenizer(own) for own in (texts, *held_out)]
     return train_model(
-        layout, tokenized, tasks, options, dev_tasks=dev_tasks, on_progress=on_progress, on_frozen=on_frozen,
+        layout, tokens, tasks, options, dev_tasks=dev_tasks, on_progress=on_progress, on_frozen=on_frozen,
         prepare=prepare, on_step=on_step,
     )  # fmt: skip
 
 
 def train_model(
     layout: Layout,
-    tokenized: Callable[[], Sequence[Tokens]],
+    tokens: Sequence[Tokens],
     tasks: Sequence[Task],
     options: FineTuneOptions,
     *,
@@ -133,8 +130,8 @@ def train_model(
     Parameters
     ----------
     layout : Layout
-    tokenized : callable
-        Gives the tokens of the texts, and those of dev where there is one; called when the model has been opened.
+    tokens : sequence of Tokens
+        Those of the texts, and those of dev where there is one.
     tasks : sequence of Task
         With a row for each unit of the tokens.
     options : FineTuneOptions
@@ -158,7 +155,6 @@ def train_model(
         sizes = {task.name: len(task.classes) for task in tasks}
         model = EncoderWithHeads(backbone, sizes, options, layout.pooling).to(device)
         parameter_groups(model, options)
-        tokens = tokenized()
         with torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(options.precision, device)):
             inputs, *of_dev = inputs_of(
                 model, tokens, layout.pad, frozen=frozen_layers(model), limit=options.frozen_bytes,
@@ -174,13 +170,3 @@ def train_model(
             prepare(trainer)
         trainer.run()
     return Trained(model, list(tasks), trainer.state.history, trainer.state.best)
-
-
-def _dev_tasks(labels: Any, rows: int, tasks: Sequence[Task]) -> list[Task]:
-    several = isinstance(labels, dict)
-    return read_tasks(
-        labels,
-        rows,
-        classes={task.name: task.classes for task in tasks} if several else tasks[0].classes,
-        multilabel={task.name: task.multilabel for task in tasks} if several else tasks[0].multilabel,
-    )
