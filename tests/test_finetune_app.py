@@ -18,7 +18,7 @@ pytest.importorskip("transformers")
 
 from tests.finetune_cases import LABELS, TEXTS, make_torch_encoder  # noqa: E402
 from tlclassic import _compat, finetune  # noqa: E402
-from tlclassic.app import finetune as command  # noqa: E402
+from tlclassic.app import finetune_options  # noqa: E402
 from tlclassic.app.main import build  # noqa: E402
 from tlclassic.errors import InputError, InvalidParameterError, MissingExtraError  # noqa: E402
 
@@ -293,7 +293,7 @@ def test_standard_input_is_read_for_one_label_only(run, encoder):
 @pytest.mark.parametrize(("missing", "extra"), [("torch", "finetune"), ("transformers", "finetune"), ("onnx", "onnx")])
 def test_a_missing_extra_is_told_with_the_command_that_installs_it(run, monkeypatch, missing, extra, encoder):
     own = _compat.is_installed
-    for place in (_compat, command):
+    for place in (_compat, finetune_options):
         monkeypatch.setattr(place, "is_installed", lambda module: module != missing and own(module))
     with pytest.raises(MissingExtraError) as told:
         run("finetune", "train.tsv", "-e", encoder, "-o", "model")
@@ -316,11 +316,11 @@ def test_idle_threads_are_told_not_to_spin_before_torch_is_there(tmp_path):
     """In a process of its own, which has not loaded torch yet; what the user has set stays."""
     program = (
         "import os, sys\n"
-        "import tlclassic.app.finetune as command\n"
+        "import tlclassic.app.finetune as command, tlclassic.app.finetune_options as shared\n"
         "def stop(module):\n"
         "    print('torch' in sys.modules, os.environ['OMP_WAIT_POLICY'], os.environ['GOMP_SPINCOUNT'])\n"
         "    raise SystemExit\n"
-        "command.is_installed = stop\n"
+        "shared.is_installed = stop\n"
         "command.finetune('train.tsv', 'enc', 'out')\n"
     )
     clean = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}

@@ -17,7 +17,7 @@ import tlclassic  # noqa: E402
 from tests.finetune_cases import SENTENCES, TAGS, files_below, make_torch_encoder  # noqa: E402
 from tests.finetune_cases import TAG_SETTINGS as FAST  # noqa: E402
 from tlclassic import TokenTagger, _compat  # noqa: E402
-from tlclassic.app import tag_finetune  # noqa: E402
+from tlclassic.app import finetune_options  # noqa: E402
 from tlclassic.encoders import OnnxEncoder  # noqa: E402
 from tlclassic.errors import EncoderFormatError, InputError  # noqa: E402
 from tlclassic.finetune import fine_tune_tokens, tagged_result  # noqa: E402
@@ -293,7 +293,7 @@ def test_what_is_refused_leaves_no_folder(run, files, folder, monkeypatch):
     )
     assert "train must be at most 'top-2'" in refused(2, "train.conll", "--encoder", folder, "--train", "top-9")
     own = _compat.is_installed
-    for place in (_compat, tag_finetune):
+    for place in (_compat, finetune_options):
         monkeypatch.setattr(place, "is_installed", lambda module: module != "torch" and own(module))
     assert refused(1, "train.conll", "--encoder", folder) == (
         "error: Fine-tuning needs torch, which is not installed. Install it with: pip install 'tlclassic[finetune]'\n"

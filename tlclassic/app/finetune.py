@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -11,9 +10,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 import typer
 
-from tlclassic._compat import is_installed, require
 from tlclassic.app.console import note, print_json, progress_bar
-from tlclassic.app.options import FormatOption, JsonOption, QuotedOption, trained
+from tlclassic.app.finetune_options import (
+    DeviceOption,
+    EncoderOption,
+    EpochsOption,
+    ForceOption,
+    Int8Option,
+    PatienceOption,
+    RateOption,
+    ResumeOption,
+    SeedOption,
+    ThreadsOption,
+    TrainOption,
+    WeightsOption,
+    before_torch,
+    trained,
+)
+from tlclassic.app.options import FormatOption, JsonOption, QuotedOption
 from tlclassic.errors import InputError, InvalidParameterError
 
 if TYPE_CHECKING:
@@ -54,10 +68,7 @@ def finetune(
             "the names that --task gives.",
         ),
     ],
-    encoder: Annotated[
-        Path,
-        typer.Option("--encoder", "-e", help="Folder of an encoder with its torch weights.", show_default=False),
-    ],
+    encoder: EncoderOption,
     out: Annotated[Path, typer.Option("--out", "-o", help="The new folder; it appears whole or not at all.")],
     text: Annotated[str, typer.Option(help="Column of the texts.")] = "text",
     label: Annotated[
@@ -100,13 +111,7 @@ def finetune(
             show_default=False,
         ),
     ] = None,
-    train: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="head, top-K (its K uppermost layers too), all, or how names of parameters begin. Default: all.",
-            show_default=False,
-        ),
-    ] = None,
+    train: TrainOption = None,
     few_shot: Annotated[
         bool,
         typer.Option("--few-shot", help="For up to about a hundred texts a class: contrastive tuning as in SetFit."),
@@ -116,11 +121,9 @@ def finetune(
         typer.Option(help="Size of a hidden layer of the head; repeat it for more. Default: none.", show_default=False),
     ] = None,
     dropout: Annotated[float | None, typer.Option(help="Before layers of the head.", show_default=False)] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over TRAIN.", show_default=False)] = None,
+    epochs: EpochsOption = None,
     batch_size: Annotated[int | None, typer.Option(help="Texts a step.", show_default=False)] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Of the uppermost layer of the encoder.", show_default=False)
-    ] = None,
+    learning_rate: RateOption = None,
     decay: Annotated[
         float | None, typer.Option(help="Of the learning rate from a layer to the one below.", show_default=False)
     ] = None,
@@ -128,9 +131,7 @@ def finetune(
     gradual_unfreezing: Annotated[
         bool, typer.Option("--gradual-unfreezing", help="Train the head first, then layer by layer.")
     ] = False,
-    patience: Annotated[
-        int | None, typer.Option(help="Stop after so many evaluations without a better one.", show_default=False)
-    ] = None,
+    patience: PatienceOption = None,
     metric: Annotated[DevMetric | None, typer.Option(help="That tells the best state.", show_default=False)] = None,
     balanced: Annotated[
         bool, typer.Option("--balanced", help="Weight classes by the inverse of their frequency.")
@@ -146,19 +147,13 @@ def finetune(
         ),
     ] = None,
     separator: Annotated[str, typer.Option(help="Between the labels of a multi-label TSV or CSV field.")] = ",",
-    int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Write a quantised graph as well.")] = True,
-    weights: Annotated[
-        bool, typer.Option("--weights", help="Write the torch weights as well, to fine-tune further.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on where a killed run with the same settings stopped.")
-    ] = True,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier result; no other folder is.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="The CPUs at hand when left out.", min=1, show_default=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of all that is random.", min=0, max=2**31 - 1)] = 0,
+    int8: Int8Option = True,
+    weights: WeightsOption = False,
+    resume: ResumeOption = True,
+    force: ForceOption = False,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
     input_format: FormatOption = None,
     quoted: QuotedOption = None,
     json: JsonOption = False,
@@ -169,19 +164,7 @@ def finetune(
 
     Several files: tlclassic finetune mood.tsv irony.tsv --task mood --task irony --encoder FOLDER --out model
     """
-    # Idle threads of OpenMP spin by default; on a busy machine two of them were measured to take ten times as long. The
-    # library reads this when it is loaded, so it is said before torch is.
-    for name, value in (("OMP_WAIT_POLICY", "passive"), ("GOMP_SPINCOUNT", "0")):
-        os.environ.setdefault(name, value)
-    for module in ("torch", "transformers", "onnx"):
-        # Importing takes seconds, so only what is missing is told now.
-        if not is_installed(module):
-            require(module, purpose="Fine-tuning")
-    from tlclassic.finetune.folders import check_folder
-    from tlclassic.finetune.layout import read_layout
-
-    check_folder(out, force=force)
-    read_layout(encoder)
+    before_torch(out, encoder, force=force)
     names = list(dict.fromkeys(label or ["label"]))
     _check_files(train_file, task or [], dev or [], names, temperature, few_shot or soft or weight is not None)
     if few_shot and (soft or weight is not None):

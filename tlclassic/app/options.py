@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -17,7 +17,6 @@ __all__ = [
     "StoresOption",
     "TrustOption",
     "VectorsArgument",
-    "trained",
 ]
 
 
@@ -71,11 +70,3 @@ VectorsArgument = Annotated[
     Path,
     typer.Argument(help="A file or folder of word vectors, in any format that tlclassic reads.", show_default=False),
 ]
-
-
-def trained(train: list[str] | None) -> Any:
-    """``--train`` as options take it: one word, or prefixes."""
-    if not train:
-        return None
-    one = train[0]
-    return one if len(train) == 1 and (one in ("head", "all") or one.startswith("top-")) else tuple(train)

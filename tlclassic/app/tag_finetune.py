@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from tlclassic._compat import is_installed, require
 from tlclassic.app.console import print_json, progress_bar
-from tlclassic.app.options import JsonOption, trained
+from tlclassic.app.finetune_options import (
+    DeviceOption,
+    EncoderOption,
+    EpochsOption,
+    ForceOption,
+    Int8Option,
+    PatienceOption,
+    RateOption,
+    ResumeOption,
+    SeedOption,
+    ThreadsOption,
+    TrainOption,
+    WeightsOption,
+    before_torch,
+    trained,
+)
+from tlclassic.app.options import JsonOption
 from tlclassic.app.token_options import FormatOption, NamesOption, TokensOption, load_tagged
 
 __all__ = ["finetune"]
@@ -30,10 +44,7 @@ def finetune(
         str,
         typer.Argument(metavar="TRAIN", help="Tagged sentences: CoNLL, CoNLL-U, JSONL or DocBin.", show_default=False),
     ],
-    encoder: Annotated[
-        Path,
-        typer.Option("--encoder", "-e", help="Folder of an encoder with its torch weights.", show_default=False),
-    ],
+    encoder: EncoderOption,
     out: Annotated[
         Path,
         typer.Option(
@@ -55,21 +66,11 @@ def finetune(
         str | None,
         typer.Option(help="Tagged sentences that the best state is told by; never trained on.", show_default=False),
     ] = None,
-    train: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="head, top-K (its K uppermost layers too), all, or how names of parameters begin. Default: all.",
-            show_default=False,
-        ),
-    ] = None,
-    epochs: Annotated[float | None, typer.Option(help="Passes over TRAIN.", show_default=False)] = None,
+    train: TrainOption = None,
+    epochs: EpochsOption = None,
     batch_size: Annotated[int | None, typer.Option(help="Sentences a step.", show_default=False)] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help="Of the uppermost layer of the encoder.", show_default=False)
-    ] = None,
-    patience: Annotated[
-        int | None, typer.Option(help="Stop after so many evaluations without a better one.", show_default=False)
-    ] = None,
+    learning_rate: RateOption = None,
+    patience: PatienceOption = None,
     metric: Annotated[
         TagMetric | None,
         typer.Option(
@@ -78,19 +79,13 @@ def finetune(
         ),
     ] = None,
     max_length: Annotated[int | None, typer.Option(help="Word pieces of a sentence.", show_default=False)] = None,
-    int8: Annotated[bool, typer.Option("--int8/--no-int8", help="Write a quantised graph as well.")] = True,
-    weights: Annotated[
-        bool, typer.Option("--weights", help="Write the torch weights as well, to fine-tune further.")
-    ] = False,
-    resume: Annotated[
-        bool, typer.Option("--resume/--no-resume", help="Go on where a killed run with the same settings stopped.")
-    ] = True,
-    force: Annotated[bool, typer.Option("--force", help="Replace an earlier result; no other folder is.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[
-        int | None, typer.Option(help="The CPUs at hand when left out.", min=1, show_default=False)
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of all that is random.", min=0, max=2**31 - 1)] = 0,
+    int8: Int8Option = True,
+    weights: WeightsOption = False,
+    resume: ResumeOption = True,
+    force: ForceOption = False,
+    device: DeviceOption = "auto",
+    threads: ThreadsOption = None,
+    seed: SeedOption = 0,
     json: JsonOption = False,
 ) -> None:
     """Fine-tune a transformer encoder on tagged tokens (extra: finetune), for taggers that take its states.
@@ -99,17 +94,7 @@ def finetune(
 
     Then: tlclassic tag train train.conll --encoder tuned --out ner.tlc
     """
-    # As for `tlclassic finetune`: said before torch is loaded, or idle threads of OpenMP spin.
-    for name, value in (("OMP_WAIT_POLICY", "passive"), ("GOMP_SPINCOUNT", "0")):
-        os.environ.setdefault(name, value)
-    for module in ("torch", "transformers", "onnx"):
-        if not is_installed(module):
-            require(module, purpose="Fine-tuning")
-    from tlclassic.finetune.folders import check_folder
-    from tlclassic.finetune.layout import read_layout
-
-    check_folder(out, force=force)
-    read_layout(encoder)
+    before_torch(out, encoder, force=force)
     options = (input_format, names, tokens)
     data = load_tagged(train_file, column, *options)
     held_out = None if dev is None else load_tagged(dev, list(data.columns), *options)
