@@ -29,7 +29,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402  (thread counts are read when the libraries are imported)
 from bench_finetune import ENCODER, SENTENCES, SHORT, WHOLE, parts_of, progress  # noqa: E402
-from common import SCRATCH, SHARED, Results  # noqa: E402
+from common import SCRATCH, SHARED, Results, evenly  # noqa: E402
 from tasks import load_task  # noqa: E402
 
 import tlclassic  # noqa: E402
@@ -276,7 +276,7 @@ def few(name: str, n_labels: int, results: Results) -> None:
     # Whole sentences where a set has phrases as well: so few phrases say nothing.
     data = parts_of(name, False, 1)
     texts, labels = data["train"]
-    chosen = _evenly(labels, n_labels)
+    chosen = sorted(evenly(labels, n_labels, 0))
     train = [texts[row] for row in chosen], [labels[row] for row in chosen]
     out = SCRATCH / "teachers" / f"{name}-few-{n_labels}"
     if not out.exists():
@@ -295,17 +295,6 @@ def few(name: str, n_labels: int, results: Results) -> None:
     models = {"teacher": teacher, "student": result.compiled, **_plain(*train)}
     row = {f"test_{who}": measured(model.predict(test), truth, False, []) for who, model in models.items()}
     results.add(key, {"set": name, "labels": len(chosen), "texts": result.pool.counts(), **row})
-
-
-def _evenly(labels: list[Any], n: int) -> list[int]:
-    """Rows at random, of every class as many as of the others."""
-    order = np.random.default_rng(0).permutation(len(labels)).tolist()
-    classes = sorted(set(labels))
-    queues = {label: [row for row in order if labels[row] == label] for label in classes}
-    found: list[int] = []
-    while len(found) < n and any(queues.values()):
-        found += [queues[label].pop(0) for label in classes if queues[label]]
-    return sorted(found[:n])
 
 
 def _classifier(path: Path) -> Any:

@@ -23,7 +23,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np  # noqa: E402  (thread counts are read when the libraries are imported)
 from bench_finetune import ENCODER, progress  # noqa: E402
-from common import SCRATCH, Results, dataset  # noqa: E402
+from common import SCRATCH, Results, dataset, evenly  # noqa: E402
 
 SETS = ("mr", "cr", "subj", "trec6")
 LABELS, SEEDS, DRAWS = 300, (0, 1, 2), 2000
@@ -36,12 +36,8 @@ PLAIN: dict[str, Any] = {"task_pooling": "shared", "cross_attention": False, "te
 def drawn(name: str, seed: int) -> tuple[list[str], list[str]]:
     """So many training texts, of every class as many as of the others while there are any."""
     texts, labels = dataset(name)["train"]
-    order = np.random.default_rng(seed).permutation(len(labels)).tolist()
-    queues = {label: [row for row in order if labels[row] == label] for label in sorted(set(labels))}
-    rows: list[int] = []
-    while len(rows) < LABELS:
-        rows += [queue.pop(0) for queue in queues.values() if queue]
-    return [texts[row] for row in rows[:LABELS]], [labels[row] for row in rows[:LABELS]]
+    rows = evenly(labels, LABELS, seed)
+    return [texts[row] for row in rows], [labels[row] for row in rows]
 
 
 def right(folder: Path, name: str, task: str | None) -> list[int]:

@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tlclassic.evaluation import environment
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared"
@@ -48,6 +50,16 @@ def dataset(name: str) -> dict[str, tuple[list[str], list[str]]]:
         return [texts[i] for i in chosen], [labels[i] for i in chosen]
 
     return {"train": rows(False), "dev": rows(True), "test": parts["test"]}
+
+
+def evenly(labels: list[Any], n: int, seed: int) -> list[int]:
+    """Rows at random, of every class as many as of the others while there are any; in the order drawn."""
+    order = np.random.default_rng(seed).permutation(len(labels)).tolist()
+    queues = [[row for row in order if labels[row] == label] for label in sorted(set(labels))]
+    found: list[int] = []
+    while len(found) < n and any(queues):
+        found += [queue.pop(0) for queue in queues if queue]
+    return found[:n]
 
 
 class Results:
