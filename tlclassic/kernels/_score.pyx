@@ -59,6 +59,12 @@ cdef extern from "ngrams.h" nogil:
     ctypedef struct tlc_options:
         int word_lo, word_hi, char_lo, char_hi, bits, fold, keep_punctuation
 
+cdef extern from "memo.h" nogil:
+    ctypedef struct tlc_memo:
+        size_t n_slots, width
+    void tlc_memo_free(tlc_memo *m)
+    void tlc_memo_renew(tlc_memo *m)
+
 cdef extern from "score.h" nogil:
     int TLC_FLOAT32, TLC_FLOAT16, TLC_CODES
     ctypedef struct tlc_table:
@@ -83,7 +89,9 @@ cdef extern from "score.h" nogil:
     ctypedef struct tlc_scorer:
         pass
     ctypedef struct tlc_work:
-        pass
+        tlc_memo **memos
+    tlc_memo *tlc_memo_for(const tlc_options *o, const tlc_family *f, int *failed)
+    int TLC_MEMO_SLOT_BYTES
     int tlc_scorer_init(tlc_scorer *s, int64_t k)
     void tlc_scorer_free(tlc_scorer *s)
     int tlc_work_init(tlc_work *w, int64_t k)
@@ -104,8 +112,11 @@ cdef extern from "score.h" nogil:
 #: Texts whose addresses are taken at a time.
 cdef enum:
     PIECE = 1024
-#: After so many texts a scorer reads the tables of several tasks as one: making that takes some ten milliseconds.
-UNITE_AFTER = 8192
+#: After so many texts a scorer reads the tables of several tasks as one: making that takes some ten milliseconds. And
+#: after so many it keeps what the letters of words weigh: the first of them cost a little more than without.
+cdef enum:
+    UNITE_AFTER = 8192
+    MEMO_AFTER = 1024
 
 
 # --- the texts -------------------------------------------------------------------------------------------------------
@@ -301,6 +312,46 @@ def _not_a_text(position, item):
 
 # --- the scorer ------------------------------------------------------------------------------------------------------
 
+cdef class Memos:
+    """What the letters of words weigh in each reading, for one thread at a time."""
+
+    cdef tlc_memo **each
+    cdef int n
+
+    def __cinit__(self, n):
+        self.each, self.n = <tlc_memo **>_zeros(n, sizeof(tlc_memo *)), n
+
+    def __dealloc__(self):
+        cdef int i
+        for i in range(self.n):
+            tlc_memo_free(self.each[i])
+        free(self.each)
+
+    cdef fill(self, const tlc_scan *scans):
+        cdef int i, failed
+        for i in range(self.n):
+            self.each[i] = tlc_memo_for(&scans[i].options, scans[i].chars, &failed)
+            if failed:
+                raise MemoryError
+        return self
+
+    cdef renew(self):
+        cdef int i
+        for i in range(self.n):
+            if self.each[i] != NULL:
+                tlc_memo_renew(self.each[i])
+        return self
+
+    @property
+    def nbytes(self):
+        cdef int i
+        cdef size_t found = 0
+        for i in range(self.n):
+            if self.each[i] != NULL:
+                found += self.each[i].n_slots * (TLC_MEMO_SLOT_BYTES + 2 * self.each[i].width)
+        return found
+
+
 cdef class Scorer:
     """Adds up what the n-grams of texts weigh; see _score_plain.py for its arguments."""
 
@@ -308,14 +359,15 @@ cdef class Scorer:
     cdef tlc_scan *scans
     cdef tlc_scan *united
     cdef int n_scans
-    cdef Py_ssize_t scored, after
+    cdef Py_ssize_t scored, after, memo_after
     cdef int64_t k
     cdef double *bias
     cdef object held
+    cdef list idle
 
-    def __cinit__(self, bias, families, unite_after=UNITE_AFTER):
+    def __cinit__(self, bias, families, unite_after=UNITE_AFTER, memo_after=MEMO_AFTER):
         cdef int i
-        self.k, self.after = len(bias), unite_after
+        self.k, self.after, self.memo_after, self.idle = len(bias), unite_after, memo_after, []
         self.held = (bias, families)
         self.families = <tlc_family *>_zeros(len(families), sizeof(tlc_family))
         self.scans = <tlc_scan *>_zeros(len(families), sizeof(tlc_scan))
@@ -374,6 +426,17 @@ cdef class Scorer:
         """Bytes of memory beside the arrays, of tables that are read as one."""
         return tlc_united_bytes(self.united, self.n_scans)
 
+    @property
+    def memo_bytes(self):
+        """Bytes of memory beside the arrays, of what words weigh that were read; for each thread that scored."""
+        return sum([(<Memos>memos).nbytes for memos in self.idle])
+
+    cdef Memos _memos(self):
+        """Those that no other thread uses now, or None while there were few texts."""
+        if self.scored < self.memo_after:
+            return None
+        return (<Memos>self.idle.pop()).renew() if self.idle else Memos(self.n_scans).fill(self.scans)
+
     def logits(self, Texts texts not None, Py_ssize_t start, Py_ssize_t stop, double[:, ::1] out):
         """Add what texts ``start`` to ``stop`` weigh to ``out``, shape (stop - start, n_outputs)."""
         if out.shape[0] != stop - start or out.shape[1] != self.k:
@@ -392,10 +455,13 @@ cdef class Scorer:
         if not 0 <= start <= stop <= texts.n:
             raise ValueError(f"no texts from {start} to {stop}")
         cdef const tlc_scan *scans = self._readings(stop - start)
+        cdef Memos memos = self._memos()
         cdef tlc_work work
         cdef tlc_text *views = <tlc_text *>_zeros(PIECE, sizeof(tlc_text))
         cdef Py_ssize_t at, n
         cdef int status = tlc_work_init(&work, self.k)
+        if memos is not None:
+            work.memos = memos.each
         try:
             for at in range(start, stop, PIECE):
                 n = min(PIECE, stop - at)
@@ -409,6 +475,9 @@ cdef class Scorer:
                         )
                 if status != 0:
                     raise MemoryError
+            # After an error they may hold words that were not added up, and are not used again.
+            if memos is not None:
+                self.idle.append(memos)
         finally:
             tlc_work_free(&work)
             free(views)

@@ -90,12 +90,21 @@ class Scorer:
         As above; their sizes must have been checked.
     unite_after : int, default=8192
         After so many texts the kernel reads the tables of several tasks as one where it can; results are the same.
+    memo_after : int, default=1024
+        And keeps what the letters of words weigh that it has read.
     """
 
-    #: Bytes of memory that this takes.
+    #: Bytes of memory that these take.
     united_bytes = 0
+    memo_bytes = 0
 
-    def __init__(self, bias: NDArray[np.float64], families: Sequence[dict[str, Any]], unite_after: int = 8192) -> None:
+    def __init__(
+        self,
+        bias: NDArray[np.float64],
+        families: Sequence[dict[str, Any]],
+        unite_after: int = 8192,
+        memo_after: int = 1024,
+    ) -> None:
         self._bias = bias
         self._families = families
 

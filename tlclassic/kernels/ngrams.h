@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "classify.h"
+#include "memo.h"
 #include "ngrams_hash.h"
 
 enum { TLC_UTF8 = 0, TLC_UCS1 = 1, TLC_UCS2 = 2, TLC_UCS4 = 4, TLC_ASCII = 8 };
@@ -51,6 +52,7 @@ typedef struct {
     /* n-grams that end at the last token. */
     uint64_t running[TLC_MAX_WORDS];
     int n_running;
+    tlc_memo *memo; /* words that are known there have a slot among `chars`; or NULL */
     void *unicode; /* of the decoder */
     void (*free_unicode)(void *);
 } tlc_scratch;
@@ -244,22 +246,36 @@ static inline uint32_t *tlc_long_chars(const tlc_options *o, const uint8_t *p, s
     return to;
 }
 
-/* <word> is written over the stream: its neighbours are put back. */
+/* The n-grams of one word to `to`, where there is room for them. <word> is written over the stream: its neighbours are put
+ * back. */
+static inline size_t tlc_word_chars(const tlc_options *o, uint8_t *bytes, size_t start, size_t end, uint32_t *to) {
+    const size_t size = end - start + 2;
+    uint8_t *const p = bytes + start - 1;
+    const uint8_t before = p[0], after = bytes[end];
+    int ascii = o->char_hi <= 8;
+    p[0] = '<', bytes[end] = '>';
+    for (size_t k = 0; ascii && k < size; k += 8)
+        ascii = !(tlc_load8(p + k) & tlc_below(size - k) & 0x8080808080808080ULL);
+    const size_t n = (size_t)((ascii ? tlc_short_chars(o, p, size, to) : tlc_long_chars(o, p, size, to)) - to);
+    p[0] = before, bytes[end] = after;
+    return n;
+}
+
 static inline int tlc_chars(const tlc_options *o, tlc_scratch *s, size_t begin, size_t stop) {
     const size_t orders = (size_t)(o->char_hi - o->char_lo + 1);
-    uint8_t *const bytes = s->bytes;
     for (size_t i = begin; i < stop; i++) {
-        const size_t start = s->starts[i], end = s->ends[i], size = end - start + 2;
-        if (tlc_bucket_room(&s->chars, &s->chars_room, s->n_chars + size * orders + 8)) return -1;
-        uint8_t *const p = bytes + start - 1;
-        const uint8_t before = p[0], after = bytes[end];
-        int ascii = o->char_hi <= 8;
-        p[0] = '<', bytes[end] = '>';
-        for (size_t k = 0; ascii && k < size; k += 8)
-            ascii = !(tlc_load8(p + k) & tlc_below(size - k) & 0x8080808080808080ULL);
-        uint32_t *const to = s->chars + s->n_chars;
-        s->n_chars += (size_t)((ascii ? tlc_short_chars(o, p, size, to) : tlc_long_chars(o, p, size, to)) - to);
-        p[0] = before, bytes[end] = after;
+        const size_t start = s->starts[i], end = s->ends[i], room = (end - start + 2) * orders + 8;
+        if (tlc_bucket_room(&s->chars, &s->chars_room, s->n_chars + room)) return -1;
+        tlc_memo *const m = end - start <= TLC_MEMO_WORD ? s->memo : NULL;
+        int is_new = 0;
+        const uint32_t slot = m ? tlc_memo_find(m, s->bytes + start, end - start, &is_new) : 0;
+        if (is_new) {
+            const size_t done = (size_t)m->fresh_ends[m->n_fresh - 1];
+            if (tlc_bucket_room(&m->buckets, &m->buckets_room, done + room)) return -1;
+            m->fresh_ends[m->n_fresh] = (int64_t)(done + tlc_word_chars(o, s->bytes, start, end, m->buckets + done));
+        }
+        if (slot) s->chars[s->n_chars++] = slot;
+        else s->n_chars += tlc_word_chars(o, s->bytes, start, end, s->chars + s->n_chars);
     }
     return 0;
 }

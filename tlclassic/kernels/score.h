@@ -269,6 +269,8 @@ static int tlc_add_group(
     return 0;
 }
 
+#include "score_memo.h"
+
 /* The first of the largest; of one output: 1 where it is above 0. */
 TLC_INLINE int32_t tlc_best(const double *logits, size_t k) {
     if (k == 1) return logits[0] > 0;
@@ -315,6 +317,7 @@ static void tlc_united_scans_free(tlc_scan *united, int n) {
 typedef struct {
     tlc_scratch ngrams;
     tlc_scorer scorer;
+    tlc_memo **memos; /* of each reading, or NULL; not its own */
     double *logits; /* of a group */
     int64_t word_ends[TLC_GROUP + 1], char_ends[TLC_GROUP + 1]; /* the first is 0 */
 } tlc_work;
@@ -348,12 +351,16 @@ static int tlc_add_list(
     return 0;
 }
 
-static int tlc_add_scan(const tlc_scan *scan, const tlc_text *texts, size_t n, double *out, size_t stride, tlc_work *w) {
+static int tlc_add_scan(
+    const tlc_scan *scan, tlc_memo *memo, const tlc_text *texts, size_t n, double *out, size_t stride, tlc_work *w
+) {
     w->ngrams.n_word = w->ngrams.n_chars = 0;
+    w->ngrams.memo = memo;
     if (tlc_ngrams(&scan->options, texts, n, &w->ngrams, w->word_ends + 1, w->char_ends + 1)) return -1;
     tlc_scratch *const g = &w->ngrams;
     tlc_scorer *const s = &w->scorer;
     if (tlc_add_list(scan->words, scan->words_as_one, &g->word, &g->word_room, w->word_ends, n, out, stride, s)) return -1;
+    if (memo) return tlc_add_memo(scan->chars, memo, g->chars, w->char_ends, n, s, out, stride);
     return tlc_add_list(scan->chars, scan->chars_as_one, &g->chars, &g->chars_room, w->char_ends, n, out, stride, s);
 }
 
@@ -371,7 +378,7 @@ static int tlc_score(
         if (logits == NULL)
             for (size_t i = 0; i < end - begin; i++) memcpy(out + i * (size_t)k, bias, (size_t)k * sizeof *out);
         for (int i = 0; i < n_scans; i++)
-            if (tlc_add_scan(&scans[i], texts + begin, end - begin, out, (size_t)k, w)) return -1;
+            if (tlc_add_scan(&scans[i], w->memos ? w->memos[i] : NULL, texts + begin, end - begin, out, (size_t)k, w)) return -1;
         if (labels != NULL)
             for (size_t i = 0; i < end - begin; i++) labels[begin + i] = tlc_best(out + i * (size_t)k, (size_t)k);
     }
