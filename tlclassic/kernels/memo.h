@@ -12,8 +12,9 @@
 
 #include "ngrams_hash.h"
 
-/* The longest word in bytes, slots that a word may be in, and words that can be new in a group of texts. */
-enum { TLC_MEMO_WORD = 24, TLC_MEMO_PROBES = 4, TLC_MEMO_FRESH = 256 };
+/* The longest word in bytes, slots that a word may be in, words that can be new in a group of texts, and how many words
+ * ahead of their use slots are fetched. */
+enum { TLC_MEMO_WORD = 24, TLC_MEMO_PROBES = 4, TLC_MEMO_FRESH = 256, TLC_MEMO_AHEAD = 8 };
 /* Tells a slot from a bucket, which has at most 28 bits. */
 #define TLC_MEMO_MARK 0x80000000U
 
@@ -30,6 +31,7 @@ typedef struct {
     size_t n_slots, width, used;
     uint64_t missed; /* words that found no slot since the table was emptied */
     int shift;
+    uint32_t first[TLC_MEMO_AHEAD]; /* the first slot of each of the next words */
     /* Of a group: slots of words that are new, and the buckets of each. */
     uint32_t fresh[TLC_MEMO_FRESH];
     int64_t fresh_ends[TLC_MEMO_FRESH + 1];
@@ -65,17 +67,36 @@ static inline void tlc_memo_renew(tlc_memo *m) {
     m->used = 0, m->missed = 0;
 }
 
-/* The slot of a word of n bytes, at most TLC_MEMO_WORD, behind which 16 more can be read; marked. 0: there is none to be
- * had. `is_new`: its n-grams are wanted. */
-static inline uint32_t tlc_memo_find(tlc_memo *m, const uint8_t *p, size_t n, int *is_new) {
-    const uint64_t a = tlc_load8(p) & tlc_below(n), b = tlc_load8(p + 8) & tlc_below(n > 8 ? n - 8 : 0);
-    const uint64_t c = n > 16 ? tlc_load8(p + 16) & tlc_below(n - 16) : 0;
-    const uint64_t hash = tlc_fold(tlc_fold(a * TLC_BYTES ^ b * TLC_ORDER) * TLC_BUCKET ^ c) * TLC_BYTES;
-    const size_t first = (size_t)(hash >> m->shift);
+typedef struct {
+    uint64_t a, b, c;
+} tlc_memo_key;
+
+/* A word of n bytes, behind which 16 more can be read; of longer ones than TLC_MEMO_WORD the beginning. */
+static inline tlc_memo_key tlc_memo_read(const uint8_t *p, size_t n) {
+    return (tlc_memo_key){
+        tlc_load8(p) & tlc_below(n), tlc_load8(p + 8) & tlc_below(n > 8 ? n - 8 : 0),
+        n > 16 ? tlc_load8(p + 16) & tlc_below(n - 16) : 0};
+}
+
+/* Word number i of n is about to be looked for: its first slot is fetched. */
+static inline void tlc_memo_fetch(
+    tlc_memo *m, const uint8_t *bytes, const uint32_t *starts, const uint32_t *ends, size_t i, size_t n
+) {
+    if (i >= n) return;
+    const tlc_memo_key key = tlc_memo_read(bytes + starts[i], ends[i] - starts[i]);
+    const uint64_t hash = tlc_fold(tlc_fold(key.a * TLC_BYTES ^ key.b * TLC_ORDER) * TLC_BUCKET ^ key.c) * TLC_BYTES;
+    m->first[i % TLC_MEMO_AHEAD] = (uint32_t)(hash >> m->shift);
+    __builtin_prefetch(m->slots + m->first[i % TLC_MEMO_AHEAD]);
+}
+
+/* The marked slot of a word of n bytes, at most TLC_MEMO_WORD, looked for from `first` on; 0: there is none to be had.
+ * `is_new`: its n-grams are wanted. */
+static inline uint32_t tlc_memo_find(tlc_memo *m, size_t first, const uint8_t *p, size_t n, int *is_new) {
+    const tlc_memo_key key = tlc_memo_read(p, n);
     *is_new = 0;
     for (size_t at = first; at < first + TLC_MEMO_PROBES; at++) {
         tlc_memo_slot *const slot = &m->slots[at];
-        if (slot->word[0] == a && slot->word[1] == b && slot->word[2] == c) {
+        if (slot->word[0] == key.a && slot->word[1] == key.b && slot->word[2] == key.c) {
             __builtin_prefetch(m->sums + at * m->width);
             return TLC_MEMO_MARK | (uint32_t)at;
         }
@@ -83,7 +104,7 @@ static inline uint32_t tlc_memo_find(tlc_memo *m, const uint8_t *p, size_t n, in
         /* Half full, so that words are mostly found where they are first looked for. */
         if (m->used >= m->n_slots / 2) break;
         if (m->n_fresh == TLC_MEMO_FRESH) return 0;
-        slot->word[0] = a, slot->word[1] = b, slot->word[2] = c;
+        slot->word[0] = key.a, slot->word[1] = key.b, slot->word[2] = key.c;
         m->fresh[m->n_fresh++] = (uint32_t)at;
         m->used++, *is_new = 1;
         return TLC_MEMO_MARK | (uint32_t)at;

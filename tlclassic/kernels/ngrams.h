@@ -173,6 +173,24 @@ static inline void tlc_words_any(const tlc_options *o, tlc_scratch *s, size_t be
     s->n_word = (size_t)(to - s->word);
 }
 
+/* The same for one to three words, without loops of unknown lengths. */
+static inline void tlc_words_123(const tlc_options *o, tlc_scratch *s, size_t begin, size_t end) {
+    const int shift = 64 - o->bits;
+    uint32_t *to = s->word + s->n_word;
+    uint64_t one = s->running[0], two = s->running[1];
+    size_t n = (size_t)s->n_running;
+    for (size_t i = begin; i < end; i++) {
+        const uint64_t h = tlc_hash(s->bytes + s->starts[i], s->ends[i] - s->starts[i], TLC_SEED_WORD);
+        const uint64_t pair = tlc_fold(one * TLC_ORDER + h), triple = tlc_fold(two * TLC_ORDER + h);
+        to[0] = tlc_bucket(h, shift), to[1] = tlc_bucket(pair, shift), to[2] = tlc_bucket(triple, shift);
+        one = h, two = pair;
+        n += n < 3;
+        to += n;
+    }
+    s->running[0] = one, s->running[1] = two, s->n_running = (int)n;
+    s->n_word = (size_t)(to - s->word);
+}
+
 static inline int tlc_words(const tlc_options *o, tlc_scratch *s, int64_t *ends) {
     const size_t orders = (size_t)(o->word_hi - o->word_lo + 1), n = s->before[s->n / 64 + 1];
     if (tlc_bucket_room(&s->word, &s->word_room, s->n_word + n * orders + 16)) return -1;
@@ -186,7 +204,9 @@ static inline int tlc_words(const tlc_options *o, tlc_scratch *s, int64_t *ends)
     }
     for (size_t k = 0; k < s->n_segments; k++) {
         if (k) s->n_running = 0;
-        tlc_words_any(o, s, s->before[s->segments[k]], s->before[s->segments[k + 1]]);
+        const size_t begin = s->before[s->segments[k]], end = s->before[s->segments[k + 1]];
+        if (o->word_lo == 1 && o->word_hi == 3) tlc_words_123(o, s, begin, end);
+        else tlc_words_any(o, s, begin, end);
         ends[k] = (int64_t)s->n_word;
     }
     return 0;
@@ -262,13 +282,20 @@ static inline size_t tlc_word_chars(const tlc_options *o, uint8_t *bytes, size_t
 }
 
 static inline int tlc_chars(const tlc_options *o, tlc_scratch *s, size_t begin, size_t stop) {
-    const size_t orders = (size_t)(o->char_hi - o->char_lo + 1);
+    const size_t orders = (size_t)(o->char_hi - o->char_lo + 1), all = s->before[s->n / 64 + 1];
+    for (size_t i = 0; s->memo && begin == 0 && i < TLC_MEMO_AHEAD; i++)
+        tlc_memo_fetch(s->memo, s->bytes, s->starts, s->ends, i, all);
     for (size_t i = begin; i < stop; i++) {
         const size_t start = s->starts[i], end = s->ends[i], room = (end - start + 2) * orders + 8;
         if (tlc_bucket_room(&s->chars, &s->chars_room, s->n_chars + room)) return -1;
-        tlc_memo *const m = end - start <= TLC_MEMO_WORD ? s->memo : NULL;
+        tlc_memo *const m = s->memo;
+        uint32_t slot = 0;
         int is_new = 0;
-        const uint32_t slot = m ? tlc_memo_find(m, s->bytes + start, end - start, &is_new) : 0;
+        if (m) {
+            const size_t first = m->first[i % TLC_MEMO_AHEAD];
+            tlc_memo_fetch(m, s->bytes, s->starts, s->ends, i + TLC_MEMO_AHEAD, all);
+            if (end - start <= TLC_MEMO_WORD) slot = tlc_memo_find(m, first, s->bytes + start, end - start, &is_new);
+        }
         if (is_new) {
             const size_t done = (size_t)m->fresh_ends[m->n_fresh - 1];
             if (tlc_bucket_room(&m->buckets, &m->buckets_room, done + room)) return -1;
