@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -182,6 +183,29 @@ def test_no_more_texts_than_the_effort_allows_and_none_twice():
     material = gather(TEACHER, [*texts, *texts, " "], None, (["a text"], ["pos"]), 30, 0)
     assert len(material.transfer) == len(set(material.transfer)) == 30
     assert "30 of 100" in material.notes[-1]
+
+
+def test_texts_of_rare_classes_are_made_into_more():
+    def texts(kind, n):
+        return [" ".join(f"{kind}{i}x{j}" for j in range(20)) for i in range(n)]
+
+    labelled = ([*texts("common", 95), *texts("rare", 5)], ["neg"] * 95 + ["pos"] * 5)
+    material = gather(TEACHER, texts("other", 20), labelled, (["a text"], ["pos"]), 1000, 0)
+    shares = {}
+    for even in (False, True):
+        made = make_texts(material, 720, None, ["sample_ngrams"], None, 0, even=even)
+        shares[even] = [sum(text.startswith(kind) for text in made) / len(made) for kind in ("rare", "common", "other")]
+    assert shares[False] == pytest.approx([5 / 120, 95 / 120, 20 / 120], abs=0.04)
+    # The square root of 19 times as often as a common one; those without a label as often as labelled ones on average.
+    assert shares[True] == pytest.approx([0.187 * 100 / 120, 0.813 * 100 / 120, 20 / 120], abs=0.04)
+
+
+def test_texts_without_any_label_are_made_into_more_as_well():
+    material = gather(TEACHER, ["a film of two parts"], None, (["a text"], ["pos"]), 1000, 0)
+    hard = np.zeros((2, 2))
+    none = dataclasses.replace(material, labelled=["one two three", "four five six"], hard=hard)
+    assert make_texts(none, 20, None, ["mask_tokens"], None, 0, even=True)
+    assert make_texts(material, 20, None, ["mask_tokens"], None, 0, even=True)
 
 
 def test_texts_are_made_where_there_are_few_only():

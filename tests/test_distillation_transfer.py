@@ -203,6 +203,20 @@ def test_each_way_can_be_switched_off():
         augment(TEXTS, 60, methods=[])
 
 
+def test_texts_are_drawn_by_their_weights():
+    texts = ["one two", " ", "three four", "five six"]
+    found = list(augment(texts, 60, methods=["drop_tokens", "mask_tokens"], weights=[1, 5, 0, 0], vectors=VECTORS))
+    assert set(found) == {"one", "two", "_ two", "one _"}
+    words = " ".join(f"a{i}" for i in range(400))
+    texts, weights = [words, words.replace("a", "b")], [9.0, 1.0]
+    found = list(augment(texts, 300, methods=["sample_ngrams"], weights=weights, vectors=VECTORS))
+    assert 230 < sum(text.startswith("a") for text in found) < 295
+    assert found == list(augment(texts, 300, methods=["sample_ngrams"], weights=[18, 2], vectors=VECTORS))
+    assert list(augment(["one two"], 5, weights=[0], vectors=VECTORS)) == []
+    with pytest.raises(InvalidParameterError, match="weights must be as many as texts; got 2 and 1"):
+        augment(["one two"], 5, weights=[1, 1])
+
+
 @pytest.mark.parametrize("texts", [[], ["", " "], ["word"], ["word"] * 5, ["!"], ["..."], ["\n"], ["one", "two"]])
 def test_texts_that_give_nothing_come_to_an_end(texts):
     found = list(augment(texts, 1000, vectors=VECTORS))

@@ -92,6 +92,7 @@ def augment(
     n: int,
     *,
     methods: Sequence[str] | None = None,
+    weights: Sequence[float] | None = None,
     random_state: int = 0,
     vectors: WordVectors | None = None,
 ) -> Iterator[str]:
@@ -103,6 +104,8 @@ def augment(
     n : int
     methods : sequence of str, optional
         Names in ``METHODS``; all by default.
+    weights : sequence of float, optional
+        How often each text is drawn beside the others; all alike by default.
     random_state : int
         The same seed and texts give the same new texts.
     vectors : WordVectors, optional
@@ -123,7 +126,12 @@ def augment(
     >>> list(augment(["Not a bad film, all in all."], 2, methods=["cut_clauses", "drop_tokens"]))
     ['Not a bad film,', 'Not bad film, all in all.']
     """
-    texts = [text.strip() for text in check_texts(texts) if text.strip()]
+    texts = list(check_texts(texts))
+    if weights is not None and len(weights) != len(texts):
+        raise InvalidParameterError(f"weights must be as many as texts; got {len(weights)} and {len(texts)}.")
+    kept = [row for row, text in enumerate(texts) if text.strip() and (weights is None or weights[row] > 0)]
+    cumulative = None if weights is None else list(itertools.accumulate(float(weights[row]) for row in kept))
+    texts = [texts[row].strip() for row in kept]
     check_integer("n", n, low=0)
     check_integer("random_state", random_state)
     names = list(METHODS) if methods is None else methods
@@ -131,18 +139,24 @@ def augment(
         raise InvalidParameterError(f"methods must be a list of different names; got {methods!r}.")
     for name in names:
         check_choice("methods", name, METHODS)
-    return _made(texts, n, [METHODS[name] for name in names], Random(random_state), vectors)
+    return _made(texts, n, [METHODS[name] for name in names], Random(random_state), vectors, cumulative)
 
 
 def _made(
-    texts: list[str], n: int, methods: list[Method], random: Random, vectors: WordVectors | None
+    texts: list[str],
+    n: int,
+    methods: list[Method],
+    random: Random,
+    vectors: WordVectors | None,
+    cumulative: list[float] | None,
 ) -> Iterator[str]:
     material = Material(texts, vectors)
     seen, done = set(texts), 0
     failures = dict.fromkeys(methods, 0)
     while texts and failures and done < n:
         for method in list(failures):
-            text = _window(random.choice(texts), random)
+            drawn = random.choice(texts) if cumulative is None else random.choices(texts, cum_weights=cumulative)[0]
+            text = _window(drawn, random)
             made = method(text, material, random).strip()
             if not made or made in seen:
                 failures[method] += 1

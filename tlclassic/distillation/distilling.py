@@ -150,7 +150,15 @@ def distill(
     lexicon = _vectors(vectors, student, augmentation)
     spent = _spent(effort, objective)
     material = gather(asked, texts, labelled, dev, spent.transfer, random_state)
-    made = make_texts(material, spent.wanted(len(material.labelled)), max_made, augmentation, lexicon, random_state)
+    made = make_texts(
+        material,
+        spent.wanted(len(material.labelled)),
+        max_made,
+        augmentation,
+        lexicon,
+        random_state,
+        even=metric == "macro_f1",
+    )
     pool, teacher_dev = ask(asked, material, made, cache, report)
     n_threads = threads or available_cpus()
     search = Search(

