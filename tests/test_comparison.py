@@ -58,7 +58,7 @@ def found(tmp_path_factory, encoder):
     with pytest.MonkeyPatch.context() as patch:
         measure_inside(patch)
         patch.setattr(students, "_EFFORTS", (("small", 0.0),))
-        patch.setitem(EFFORTS, "small", Effort(transfer=100, least=0, rows=1000, finalists=1))
+        patch.setitem(EFFORTS, "small", Effort(transfer=100, least=0, own=0, rows=1000, finalists=1))
         result = compare(
             sample("train", 200),
             sample("test", 40),

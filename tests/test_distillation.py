@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tlclassic.distillation import distill, open_teacher
-from tlclassic.distillation.material import gather, make_texts
+from tlclassic.distillation.material import gather, make_texts, to_make
 from tlclassic.distillation.recipes import EFFORTS, first_recipes
 from tlclassic.distillation.searching import LABELLED, MADE, TRANSFER, Pool, calibrated, solving
 from tlclassic.distillation.soft_label_files import SoftLabels
@@ -183,6 +183,24 @@ def test_no_more_texts_than_the_effort_allows_and_none_twice():
     material = gather(TEACHER, [*texts, *texts, " "], None, (["a text"], ["pos"]), 30, 0)
     assert len(material.transfer) == len(set(material.transfer)) == 30
     assert "30 of 100" in material.notes[-1]
+
+
+def test_labelled_texts_are_made_into_more_though_there_are_enough_others():
+    assert to_make(10, 500, 100, 60) == (50, True)
+    assert to_make(2, 500, 100, 60) == (40, True)
+    assert to_make(70, 500, 100, 60) == (0, False)
+    assert to_make(10, 20, 100, 60) == (70, False)
+    assert to_make(10, 0, 100, 60) == (90, False)
+    assert to_make(0, 500, 100, 60) == (0, False)
+    labelled = [f"a camera {i} of its own kind" for i in range(4)]
+    material = gather(TEACHER, reviews(100), (labelled, ["pos", "neg"] * 2), (["a text"], ["pos"]), 1000, 0)
+    made = make_texts(material, 50, None, ["mask_tokens", "mix_halves"], None, 0, own=30)
+    assert 0 < len(made) <= 26
+    assert all("camera" in text or "kind" in text or "own" in text for text in made)
+    assert (
+        make_texts(material, 50, 3, ["mask_tokens"], None, 0, own=30)
+        == make_texts(material, 50, None, ["mask_tokens"], None, 0, own=30)[:3]
+    )
 
 
 def test_texts_of_rare_classes_are_made_into_more():

@@ -11,6 +11,7 @@ from typing import Any
 from tlclassic.cascade import Cascade
 from tlclassic.comparison.fitting import Fitted, LeftOut, Work
 from tlclassic.distillation import EFFORTS, distill, open_teacher
+from tlclassic.distillation.material import to_make
 from tlclassic.errors import TlclassicWarning
 from tlclassic.heads.encoder_classifier import open_encoder_folder
 from tlclassic.opening import load
@@ -55,7 +56,8 @@ def distilled(work: Work) -> list[Fitted]:
     most = int(rate * deadline.share_left * _ASKING)
     room = max(0, most - known)
     transfer = work.problem.unlabelled[: min(room, EFFORTS[effort].transfer)]
-    missing, may_make = EFFORTS[effort].least - known - len(transfer), room - len(transfer)
+    spent, n_train, may_make = EFFORTS[effort], len(problem.train.texts), room - len(transfer)
+    missing, _ = to_make(n_train, len(transfer), spent.wanted(n_train), spent.own)
     work.tell(f"learning from {row.name}")
     result = distill(
         teacher,

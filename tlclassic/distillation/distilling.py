@@ -157,6 +157,7 @@ def distill(
         augmentation,
         lexicon,
         random_state,
+        own=spent.own,
         even=metric == "macro_f1",
     )
     pool, teacher_dev = ask(asked, material, made, cache, report)

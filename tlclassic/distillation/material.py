@@ -19,7 +19,7 @@ from tlclassic.errors import InvalidParameterError
 from tlclassic.heads.targets import read_targets
 from tlclassic.vectors import WordVectors
 
-__all__ = ["Material", "ask", "gather", "make_texts"]
+__all__ = ["Material", "ask", "gather", "make_texts", "to_make"]
 
 #: Of labelled texts, or of the others where none is labelled, when no dev texts are given.
 HELD_OUT_SHARE, HELD_OUT_MOST = 0.1, 2_000
@@ -27,6 +27,8 @@ HELD_OUT_SHARE, HELD_OUT_MOST = 0.1, 2_000
 TOO_FEW = 10
 #: Of the texts that are made, on average and at most.
 WORDS = 20
+#: Of a labelled text, at most, where there are enough others: film reviews say little of cameras, however many.
+PER_LABELLED = 20
 #: Where rare classes count as much as others, texts are drawn by this negative power of their class's share. On
 #: goemotions' 28 labels it gains a point of dev macro F1.
 EVENNESS = 0.5
@@ -155,23 +157,32 @@ def make_texts(
     vectors: WordVectors | None,
     random_state: int,
     *,
+    own: int = 0,
     even: bool = False,
 ) -> list[str]:
     """Texts made where there are fewer than ``least``, but no more than ``max_made``, and of long ones fewer.
 
+    ``own``: where there are fewer labelled ones than this, they are made into more however many others there are.
     ``even``: from texts of rare classes more often than those are.
     """
-    source = material.labelled + material.transfer
     names = tuple(augmentation) if augmentation is not None else tuple(_without_vectors())
-    missing = least - len(source)
+    missing, of_labelled = to_make(len(material.labelled), len(material.transfer), least, own)
     if max_made is not None:
         missing = min(missing, max_made)
     if missing <= 0 or not names:
         return []
-    known = {*source, *material.dev}
-    weights = _rarity(material) if even and material.labelled else None
+    source = material.labelled if of_labelled else material.labelled + material.transfer
+    known = {*material.labelled, *material.transfer, *material.dev}
+    weights = _rarity(material)[: len(source)] if even and material.labelled else None
     made = augment(source, missing, methods=names, weights=weights, random_state=random_state, vectors=vectors)
     return [text for text in dict.fromkeys(_within(made, WORDS * missing)) if text not in known]
+
+
+def to_make(n_labelled: int, n_transfer: int, least: int, own: int) -> tuple[int, bool]:
+    """How many texts are to be made, and whether of the labelled ones alone."""
+    missing = max(0, least - n_labelled - n_transfer)
+    of_labelled = max(0, min(own - n_labelled, PER_LABELLED * n_labelled)) if n_transfer else 0
+    return max(missing, of_labelled), of_labelled > missing
 
 
 def _rarity(material: Material) -> list[float]:

@@ -109,6 +109,7 @@ class Effort:
 
     transfer: int
     least: int
+    own: int
     rows: int
     finalists: int
     stages: tuple[dict[str, tuple[Any, ...]], ...] = field(default=())
@@ -141,13 +142,20 @@ _OBJECTIVE = (
 )
 
 EFFORTS: dict[str, Effort] = {
-    "small": Effort(20_000, 5_000, 20_000, 1, (_STRENGTHS, {"hard_weight": (0.0, 0.5)})),
+    "small": Effort(20_000, 5_000, 5_000, 20_000, 1, (_STRENGTHS, {"hard_weight": (0.0, 0.5)})),
     "medium": Effort(
-        200_000, 60_000, 60_000, 2, (_STRENGTHS, *_OBJECTIVE), (Convolution(), Convolution(filters=128, dropout=0.5))
+        300_000,
+        200_000,
+        60_000,
+        60_000,
+        2,
+        (_STRENGTHS, *_OBJECTIVE),
+        (Convolution(), Convolution(filters=128, dropout=0.5)),
     ),
     "large": Effort(
         1_000_000,
-        100_000,
+        400_000,
+        200_000,
         120_000,
         3,
         (
