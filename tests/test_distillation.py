@@ -293,6 +293,18 @@ def test_efforts_grow():
     assert len(small.stages) < len(medium.stages) < len(large.stages)
 
 
+@pytest.mark.parametrize("student", ["ngrams", "convolution", "auto"])
+def test_a_size_that_nothing_fits_into_is_told_before_the_teacher_is_asked(student):
+    def never(texts):
+        raise AssertionError("the teacher was asked")
+
+    teacher = open_teacher(never, classes=["neg", "pos"])
+    with pytest.raises(InvalidParameterError, match="max_size=2,000 bytes is too small"):
+        distill(teacher, reviews(30), student=student, max_size="2kB")
+    with pytest.raises(AssertionError, match="the teacher was asked"):
+        distill(teacher, reviews(30), student=student, max_size="60kB", augmentation=[])
+
+
 # -- errors ----------------------------------------------------------------------------------------------------------
 
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
 from tlclassic._compat import available_cpus
 from tlclassic._validate import check_choice, check_integer, check_number
@@ -19,7 +23,9 @@ from tlclassic.distillation.soft_label_files import SoftLabels
 from tlclassic.distillation.students import Maker
 from tlclassic.distillation.teachers import ProbabilityTeacher, open_teacher
 from tlclassic.errors import InvalidParameterError
+from tlclassic.folding import compile
 from tlclassic.folding.sizes import parse_size
+from tlclassic.heads import NgramClassifier
 from tlclassic.tuning.scoring import METRICS
 from tlclassic.vectors import WordVectors, load_vectors
 
@@ -28,6 +34,8 @@ __all__ = ["STUDENTS", "distill"]
 STUDENTS = ("auto", "ngrams", "ngrams+vectors", "convolution")
 #: Buckets of the n-grams, as a power of two; a small file has fewer.
 BITS, SMALL_BITS, SMALL = 21, 18, 1 << 20
+#: Of the smallest convolution.
+_FEWEST_BITS = 12
 #: What may be fixed instead of searched.
 _FIXED = ("C", "temperature", "hard_weight", "transfer_weight", "made_weight", "confidence", "prior")
 #: Of the smallest effort, where a convolution is asked for.
@@ -118,7 +126,7 @@ def distill(
     Raises
     ------
     InvalidParameterError
-        When there is nothing to learn from, or a parameter is outside its domain.
+        When there is nothing to learn from, no student fits into ``max_size``, or a parameter is outside its domain.
 
     Notes
     -----
@@ -145,6 +153,8 @@ def distill(
         texts, augmentation = asked.soft.texts if texts is None else texts, ()
     if len(asked.classes) < 2 and not asked.multilabel:
         raise InvalidParameterError(f"teacher must know at least two classes; {asked.name} knows {asked.classes!r}.")
+    if limit is not None:
+        _check_size(limit, asked, student, dtype)
     report = on_progress or (lambda stage, done, total: None)
     metric = metric or ("macro_f1" if asked.multilabel else "accuracy")
     lexicon = _vectors(vectors, student, augmentation)
@@ -270,6 +280,17 @@ def _spent(effort: str, objective: str) -> Effort:
 
 def _bits(limit: int | None) -> int:
     return SMALL_BITS if limit is not None and limit < SMALL else BITS
+
+
+def _check_size(limit: int, teacher: ProbabilityTeacher | KnownAnswers, student: str, dtype: str) -> None:
+    """What no student fits into is told before the teacher is asked: a student of two words is compiled."""
+    several = teacher.multilabel
+    bits = _bits(limit) if student.startswith("ngrams") else _FEWEST_BITS
+    model = NgramClassifier(bits=bits, word_ngrams=(1, 1), multilabel=several, max_iter=1)
+    P = np.full((2, len(teacher.classes)), 0.5 if several else 1.0 / len(teacher.classes))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        compile(model.fit(["a", "b"], P, classes=np.asarray(teacher.classes)), dtype=dtype, max_size=limit)
 
 
 def _with_fixed(recipes: list[Recipe], fixed: Mapping[str, float] | None) -> list[Recipe]:
