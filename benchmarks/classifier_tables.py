@@ -170,6 +170,28 @@ def tune() -> str:
     return table(["set, budget", *(cell for name in names for cell in (name, "took"))], body)
 
 
+def letters() -> str:
+    """What letters within words cost and bring."""
+    body = []
+    for row in load("letters")["rows"].values():
+        rates, accuracy = row["texts_per_second"], row["accuracy"]
+        both = rates["words and letters"]
+        body.append(
+            [
+                row["set"],
+                f"{rates['words']:,}",
+                f"{both:,}",
+                f"{rates['words'] / both:.1f} ×",
+                f"{both / rates['nothing kept']:.1f} ×",
+                f"{both / rates['scikit-learn']:.0f} ×",
+                f"{accuracy['words']:.2f}",
+                f"{accuracy['words and letters']:.2f}",
+            ]
+        )
+    header = ["texts", "words, texts/s", "with letters, texts/s", "cost", "over nothing kept", "over scikit-learn"]
+    return table([*header, "accuracy, words", "with letters"], body)
+
+
 def threads() -> str:
     """Two threads over one, and what the machine gave two bare C loops meanwhile."""
     rows = load("threads")["rows"].values()
@@ -186,5 +208,6 @@ TABLES = {
     "size": size,
     "start": start,
     "threads": threads,
+    "letters": letters,
     "tune": tune,
 }

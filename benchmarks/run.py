@@ -20,9 +20,8 @@ TRAINED = {
 
 SCRIPTS = (
     "bench_references", "bench_load", "bench_pool", "bench_accuracy", "bench_scoring", "bench_threads",
-    "bench_training", "bench_classifiers", "bench_size", "bench_start", "bench_tune", "bench_base_en", "bench_joint",
-    "bench_tagging", "bench_tagging_joint",
-    "bench_multitask", "tables",
+    "bench_letters", "bench_training", "bench_classifiers", "bench_size", "bench_start", "bench_tune", "bench_base_en",
+    "bench_joint", "bench_tagging", "bench_tagging_joint", "bench_multitask", "tables",
 )  # fmt: skip
 
 
