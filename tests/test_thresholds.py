@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
@@ -22,12 +22,12 @@ def _column(values):
 
 
 def test_threshold_lies_between_the_last_taken_and_the_first_left():
-    proba, targets = _column([0.9] * 10 + [0.4] * 5 + [0.3, 0.1]), _column([1] * 15 + [0, 0])
+    proba, targets = _column(([0.9] * 10 + [0.4] * 5 + [0.3, 0.1]) * 100), _column(([1] * 15 + [0, 0]) * 100)
     assert f1_thresholds(targets, proba) == pytest.approx([0.35])
 
 
 def test_equal_probabilities_are_taken_together():
-    proba, targets = _column([0.5] * 30 + [0.1] * 10), _column([1] * 15 + [0] * 25)
+    proba, targets = _column(([0.5] * 30 + [0.1] * 10) * 50), _column(([1] * 15 + [0] * 25) * 50)
     assert f1_thresholds(targets, proba) == pytest.approx([0.3])
 
 
@@ -35,7 +35,7 @@ def test_no_row_has_any_label():
     assert f1_thresholds(np.zeros((3, 1), dtype=int), _column([0.9, 0.5, 0.1])).tolist() == [0.5]
 
 
-def test_a_rare_label_takes_the_shared_threshold():
+def test_a_label_of_which_little_is_to_be_expected_takes_the_shared_threshold():
     rng = np.random.default_rng(0)
     targets = np.zeros((200, 2), dtype=int)
     targets[:60, 0], targets[190:194, 1] = 1, 1
@@ -45,12 +45,68 @@ def test_a_rare_label_takes_the_shared_threshold():
     assert thresholds[1] > 0.01
 
 
+def test_a_label_of_no_row_is_not_let_through_everywhere():
+    targets = np.zeros((100, 2), dtype=int)
+    targets[:40, 0] = 1
+    proba = np.stack([np.where(targets[:, 0], 0.8, 0.2), np.full(100, 0.01)], axis=1)
+    assert not (proba[:, 1] >= f1_thresholds(targets, proba)[1]).any()
+
+
+def simulated(n, n_labels, seed, distort=lambda logits: logits):
+    """Labels drawn by their probabilities, most of them rare, and probabilities that are told wrongly."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(np.linspace(-5, 0, n_labels), 2.0, (n, n_labels))
+    targets = (rng.random(logits.shape) < 1 / (1 + np.exp(-logits))).astype(int)
+    return targets, 1 / (1 + np.exp(-distort(logits)))
+
+
+def by_labels_alone(targets, proba):
+    """What thresholds would be if the labels of these rows were all there is."""
+    order = np.argsort(-proba, axis=0)
+    taken = np.arange(1, len(proba) + 1)[:, None]
+    f1 = 2 * np.take_along_axis(targets, order, axis=0).cumsum(axis=0) / (taken + targets.sum(axis=0))
+    return np.take_along_axis(np.take_along_axis(proba, order, axis=0), f1.argmax(axis=0)[None], axis=0)[0]
+
+
+@pytest.mark.parametrize(
+    "distort",
+    [lambda z: z, lambda z: 2.5 * z + 1, lambda z: z + np.linspace(4, 0, 12), lambda z: 0.3 * z - 3],
+    ids=["calibrated", "too sure", "classes weighted", "not sure enough"],
+)
+def test_rare_labels_do_better_than_by_their_few_rows(distort):
+    gains = []
+    for seed in range(6):
+        targets, proba = simulated(300, 12, seed, distort)
+        unseen, told = simulated(4000, 12, seed + 100, distort)
+        scores = [
+            f1_score(unseen, told >= tuned(targets, proba), average="macro", zero_division=0)
+            for tuned in (f1_thresholds, by_labels_alone)
+        ]
+        gains.append(scores[0] - scores[1])
+    assert np.mean(gains) > 0.005
+    assert min(gains) > -0.01
+
+
+@settings(max_examples=25)
 @given(st.lists(st.tuples(st.integers(0, 1), st.sampled_from([0.1, 0.2, 0.3, 0.7, 0.9])), min_size=30, max_size=60))
-def test_no_other_threshold_is_better(rows):
-    targets, proba = _column([target for target, _ in rows]), _column([value for _, value in rows])
+def test_of_many_rows_labels_decide(rows):
+    times = 200
+    targets, proba = _column([target for target, _ in rows] * times), _column([value for _, value in rows] * times)
     reached = f1_score(targets, proba >= f1_thresholds(targets, proba)[0], zero_division=0)
     every = [f1_score(targets, proba >= cut, zero_division=0) for cut in (0.0, 0.15, 0.25, 0.5, 0.8, 0.95)]
-    assert reached == pytest.approx(max(every))
+    assert reached == pytest.approx(max(every), abs=0.02)
+
+
+def test_probabilities_that_are_all_the_same_or_the_wrong_way_round():
+    targets = np.zeros((50, 2), dtype=int)
+    targets[:20, 0] = 1
+    for value in (0.0, 1.0, 0.5, 1e-300):
+        assert np.isfinite(f1_thresholds(targets, np.full((50, 2), value))).all()
+    value = 0.02
+    proba = np.stack([1.0 - np.arange(50) / 50, np.full(50, value)], axis=1).astype(np.float32)
+    assert f1_score(targets[:, 0], proba[:, 0] >= f1_thresholds(targets, proba)[0]) > 0.9
+    turned = f1_thresholds(targets, 1.0 - proba)
+    assert np.isfinite(turned).all()
 
 
 def test_held_out_score_is_not_that_of_the_rows_tuned_on():
