@@ -37,9 +37,9 @@ def test_those_of_dev_are_in_the_folder(folder, tmp_path):
     tuned, plain = (
         2 * (P & Y).sum(0) / (P.sum(0) + Y.sum(0)) for P in (model.predict(TEXTS), (proba > 0.5).astype(int))
     )
-    # Of a head that was hardly trained the probabilities say little; their order is used all the same.
-    assert (tuned[:2] >= plain[:2]).all()
-    assert tuned[:2].min() >= 0.45
+    # Of a head that was hardly trained no probability comes to one half: there it gives no label at all.
+    assert (tuned > plain).all()
+    assert tuned[:2].min() >= 0.4
 
 
 def test_without_dev_there_are_none_until_they_are_set(folder, tmp_path):
