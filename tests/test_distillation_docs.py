@@ -32,4 +32,4 @@ def test_what_can_be_chosen_stands_on_the_page():
     for name in (*METHODS, *_FIXED):
         assert f"`{name}`" in text, name
     for name, effort in EFFORTS.items():
-        assert f"| {name} | {effort.transfer:,} | {effort.least:,} | {effort.rows:,} |" in text
+        assert f"| {name} | {effort.transfer:,} | {effort.least:,} | {effort.own:,} | {effort.rows:,} |" in text

@@ -168,7 +168,7 @@ CODE = sorted(
     path
     for folder in ("tlclassic", "tests", "tools", "benchmarks")
     for path in (CHECKOUT / folder).rglob("*.*")
-    if path.suffix in {".py", ".pyx", ".pxd", ".pyi", ".h", ".sh"}
+    if path.suffix in {".py", ".pyx", ".pxd", ".pxi", ".pyi", ".h", ".sh"}
 )
 
 
