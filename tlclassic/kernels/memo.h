@@ -14,7 +14,7 @@
 
 /* The longest word in bytes, slots that a word may be in, words that can be new in a group of texts, and how many words
  * ahead of their use slots are fetched. */
-enum { TLC_MEMO_WORD = 24, TLC_MEMO_PROBES = 4, TLC_MEMO_FRESH = 256, TLC_MEMO_AHEAD = 8 };
+enum { TLC_MEMO_WORD = 24, TLC_MEMO_PROBES = 8, TLC_MEMO_FRESH = 256, TLC_MEMO_AHEAD = 8 };
 /* Tells a slot from a bucket, which has at most 28 bits. */
 #define TLC_MEMO_MARK 0x80000000U
 
@@ -101,8 +101,8 @@ static inline uint32_t tlc_memo_find(tlc_memo *m, size_t first, const uint8_t *p
             return TLC_MEMO_MARK | (uint32_t)at;
         }
         if (slot->word[0]) continue;
-        /* Half full, so that words are mostly found where they are first looked for. */
-        if (m->used >= m->n_slots / 2) break;
+        /* Three quarters full, so that words are mostly found near where they are first looked for. */
+        if (m->used >= m->n_slots / 4 * 3) break;
         if (m->n_fresh == TLC_MEMO_FRESH) return 0;
         slot->word[0] = key.a, slot->word[1] = key.b, slot->word[2] = key.c;
         m->fresh[m->n_fresh++] = (uint32_t)at;

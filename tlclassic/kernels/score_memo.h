@@ -7,7 +7,7 @@
 #define TLCLASSIC_SCORE_MEMO_H
 
 /* Bytes of sums and bits of slots, at most: what stays in the second cache, or near it. */
-enum { TLC_MEMO_BYTES = 1 << 21, TLC_MEMO_BITS = 15, TLC_MEMO_LEAST_BITS = 10 };
+enum { TLC_MEMO_BYTES = 1 << 22, TLC_MEMO_BITS = 16, TLC_MEMO_LEAST_BITS = 10 };
 
 typedef int16_t tlc_short8 __attribute__((vector_size(16)));
 typedef int32_t tlc_int8 __attribute__((vector_size(32)));
