@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from tlclassic._validate import check_integer
 from tlclassic.errors import InvalidParameterError
+from tlclassic.runtime.links import sigmoid
 
 __all__ = ["ThresholdClassifier", "f1_thresholds", "held_out_f1"]
 
@@ -103,9 +104,9 @@ def _calibrated(labels: Float, proba: NDArray[Any]) -> Float:
     low, high = np.full(labels.shape[1], -30.0), np.full(labels.shape[1], 30.0)
     for _ in range(30):
         middle = (low + high) / 2
-        above = (_sigmoid(logits + middle) - labels).sum(axis=0) + RIDGE * middle > 0
+        above = (sigmoid(logits + middle) - labels).sum(axis=0) + RIDGE * middle > 0
         low, high = np.where(above, low, middle), np.where(above, middle, high)
-    return _sigmoid(logits + low)
+    return sigmoid(logits + low)
 
 
 def _platt(labels: Float, logits: Float) -> tuple[float, float]:
@@ -119,7 +120,7 @@ def _platt(labels: Float, logits: Float) -> tuple[float, float]:
 
     weights, now = start, loss(start)
     for _ in range(30):
-        p = _sigmoid(weights @ features)
+        p = sigmoid(weights @ features)
         slopes = features @ (p - labels) + HOLD * (weights - start)
         step = np.linalg.solve((features * (p * (1.0 - p))) @ features.T + HOLD * np.eye(2), slopes)
         size = 1.0
@@ -130,10 +131,6 @@ def _platt(labels: Float, logits: Float) -> tuple[float, float]:
         weights, now = weights - size * step, then
     # A slope below zero would turn the order round: such probabilities say nothing.
     return max(float(weights[0]), 0.0), float(weights[1])
-
-
-def _sigmoid(z: Float) -> Float:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * z)))
 
 
 class ThresholdClassifier(ClassifierMixin, MetaEstimatorMixin, BaseEstimator):  # type: ignore[misc]
