@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from tlclassic.distillation import distill, open_teacher
+from tlclassic.distillation.augmentation import MASK
 from tlclassic.distillation.material import gather, make_texts, to_make
-from tlclassic.distillation.recipes import EFFORTS, first_recipes
-from tlclassic.distillation.searching import LABELLED, MADE, TRANSFER, Pool, calibrated, solving
+from tlclassic.distillation.recipes import EFFORTS, Convolution, first_recipes
+from tlclassic.distillation.searching import LABELLED, MADE, TRANSFER, Pool, Search, Trial, calibrated, solving
 from tlclassic.distillation.soft_label_files import SoftLabels
 from tlclassic.errors import InvalidParameterError
 
@@ -203,6 +205,27 @@ def test_labelled_texts_are_made_into_more_though_there_are_enough_others():
     )
 
 
+def test_short_texts_are_spliced_and_long_ones_cut_by_default():
+    def made(texts, least):
+        labelled = texts, ["pos", "neg"] * (len(texts) // 2)
+        return make_texts(gather(TEACHER, [], labelled, (["a text"], ["pos"]), 1000, 0), least, None, None, None, 0)
+
+    short = reviews(60)
+    mixed = made(short, 160)
+    # Each word and the next have stood together in some text.
+    pairs = {pair for text in short for pair in pairwise(text.split())}
+    whole = [text for text in mixed if all(pair in pairs for pair in pairwise(text.split()))]
+    assert len(mixed) > 90
+    assert any(MASK in text.split() for text in mixed)
+    assert len(mixed) // 2 < len(whole) < len(mixed)
+    long = [" ".join(f"{word}{i} so" for i in range(15)) for word in "abcdefgh"]
+    cut = made(long, 60)
+    assert any(MASK in text.split() for text in cut)
+    assert not {text for text in cut if len(text.split()) > 30}
+    # Two texts without a word in common are spliced in no way.
+    assert len(made(["one two three", "four five six"], 12)) > 5
+
+
 def test_texts_of_rare_classes_are_made_into_more():
     def texts(kind, n):
         return [" ".join(f"{kind}{i}x{j}" for j in range(20)) for i in range(n)]
@@ -266,6 +289,33 @@ def test_targets_and_weights_of_a_recipe():
     # sqrt(0.64) : sqrt(0.36) = 4 : 3
     np.testing.assert_allclose(P, [[2 / 7, 5 / 7], [4 / 7, 3 / 7], [4 / 7, 3 / 7]], rtol=1e-5)
     np.testing.assert_allclose(weights, [1.0, 0.3, 0.1])
+
+
+def test_of_convolutions_that_dev_cannot_tell_apart_the_cheapest_is_taken():
+    n = 400
+    truth = np.eye(2)[np.arange(n) % 2]
+    texts, kind = ["a"], np.array([LABELLED], dtype=np.int8)
+    pool = Pool(texts, np.full((1, 2), 0.5, np.float32), kind, truth[:1], ["d"] * n, truth, np.array(["x", "y"]), False)
+    first = first_recipes("small", multilabel=False, vectors=False, bits=10)[0]
+    wide, middling, narrow = (Convolution(filters=filters) for filters in (64, 48, 32))
+
+    def chosen(worse, apart):
+        """Of three: narrower ones know less of so many texts, and of the others are by turns more and less sure."""
+        search = Search(pool, "accuracy", None, threads=1, random_state=0)
+        base, turns = np.where(np.arange(n) % 5 == 0, -1.5, 1.5), (-1.0) ** (np.arange(n) // 10)
+        for size, convolution in enumerate((wide, middling, narrow)):
+            logit = base + size * apart * turns
+            logit[1 : 1 + 5 * size * worse : 5] = 0.0
+            proba = 1.0 / (1.0 + np.exp(np.where(truth[:, 1] > 0, -logit, logit)))[:, None]
+            recipe = dataclasses.replace(first, convolution=convolution)
+            loss = calibrated(truth[:, 1:], proba, "sigmoid")
+            search.trials.append(Trial(recipe, 1, 0.8, loss, 0.0, proba))
+        return search.run_convolutions(first, (wide, middling, narrow)).recipe.convolution
+
+    assert chosen(0, 0.0) == narrow
+    assert chosen(4, 0.0) == wide
+    assert chosen(0, 0.02) == narrow
+    assert chosen(0, 0.6) == wide
 
 
 def test_samples_have_every_kind():

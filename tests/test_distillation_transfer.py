@@ -178,6 +178,34 @@ def test_halves_are_mixed():
     assert found == {"One two three four.", "One two seven eight!"}
 
 
+def test_texts_are_spliced_at_a_word_that_both_have():
+    texts = ["Where is the tallest building?", "Who was the first man?"]
+    material, random = Material(texts), Random(0)
+    found = {augmentation.splice_texts(texts[0], material, random) for _ in range(200)}
+    # At "the"; at "?" there is nothing after it, and the text itself is not new.
+    assert found == {"Where is the first man?", ""}
+    assert {augmentation.splice_texts(texts[1], material, random) for _ in range(50)} == {
+        "Who was the tallest building?", "",
+    }  # fmt: skip
+    # Case and spaces are those of the texts, words are the same in any case.
+    texts = ["so  GOOD a film", "Good  old days", "A plot"]
+    assert {augmentation.splice_texts(texts[0], Material(texts), random) for _ in range(300)} == {
+        "so  GOOD  old days", "so  GOOD a plot", "",
+    }  # fmt: skip
+    assert augmentation.splice_texts("one", Material(["one two"]), random) == ""
+    assert augmentation.splice_texts("no such words", Material(["one two"]), random) == ""
+
+
+def test_seams_are_looked_up_in_part_of_many_texts(monkeypatch):
+    texts = [f"{word} of number {word}" for word in "abcdefghij"]
+    monkeypatch.setattr(augmentation, "SPLICED", 50)
+    assert len(Material(texts).occurrences["of"]) == 4
+    monkeypatch.setattr(augmentation, "WINDOW", 6)
+    material = Material(["a of b of c of d"])
+    assert list(material.occurrences["of"]) == [3]
+    assert augmentation.splice_texts("out of it", material, Random(0)) == "out of b"
+
+
 # -- all of them -----------------------------------------------------------------------------------------------------
 
 
@@ -192,12 +220,13 @@ def test_what_is_made_is_new():
 
 def test_each_way_can_be_switched_off():
     assert list(METHODS) == [
-        "drop_tokens", "mask_tokens", "sample_ngrams", "replace_neighbours", "cut_clauses", "mix_halves",
+        "splice_texts", "drop_tokens", "mask_tokens", "sample_ngrams", "replace_neighbours", "cut_clauses",
+        "mix_halves",
     ]  # fmt: skip
     found = list(augment(TEXTS, 60, methods=["drop_tokens", "cut_clauses"], vectors=VECTORS))
     assert not any(MASK in text or "movie" in text for text in found)
     assert any(MASK in text for text in augment(TEXTS, 60, vectors=VECTORS))
-    with pytest.raises(InvalidParameterError, match="methods must be one of 'drop_tokens'"):
+    with pytest.raises(InvalidParameterError, match="methods must be one of 'splice_texts'"):
         augment(TEXTS, 60, methods=["translate"])
     with pytest.raises(InvalidParameterError, match="methods must be a list of different names"):
         augment(TEXTS, 60, methods=[])

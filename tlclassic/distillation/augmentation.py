@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from random import Random
@@ -30,6 +31,7 @@ __all__ = [
     "mix_halves",
     "replace_neighbours",
     "sample_ngrams",
+    "splice_texts",
 ]
 
 #: A word of its own for every tokeniser: it keeps the words beside it from making n-grams that the text did not have,
@@ -44,6 +46,9 @@ LONGEST_NGRAM = 5
 WINDOW = 20_000
 #: A way is given up after so many tries in a row that made nothing new.
 PATIENCE = 200
+#: Characters of texts whose words are looked up for a seam, at most (of more texts every second, third, ...), and the
+#: tries to find one.
+SPLICED, SEAMS = 20_000_000, 8
 
 _CLOSING = "\"'”’»›）)\\]」』】"
 #: Ends of sentences: before white space, closing quotes included; those of scripts without spaces anywhere; line ends.
@@ -82,6 +87,16 @@ class Material:
     def neighbours(self) -> Mapping[str, list[str]]:
         """The nearest words of each word in the texts."""
         return nearest_words(self.texts, load_vectors("base-en") if self._vectors is None else self._vectors)
+
+    @cached_property
+    def occurrences(self) -> Mapping[str, array[int]]:
+        """Where each word ends in which text: the text's number times ``WINDOW``, and the place in its first window."""
+        found: dict[str, array[int]] = {}
+        every = max(1, -(-sum(min(len(text), WINDOW) for text in self.texts) // SPLICED))
+        for row in range(0, len(self.texts), every):
+            for span in self.spans(self.texts[row][:WINDOW]):
+                found.setdefault(span.text, array("q")).append(row * WINDOW + span.end - 1)
+        return found
 
 
 Method = Callable[[str, Material, Random], str]
@@ -254,10 +269,37 @@ def mix_halves(text: str, material: Material, random: Random) -> str:
     return text[: first[len(first) // 2].start].rstrip() + " " + other[second[len(second) // 2].start :]
 
 
+def splice_texts(text: str, material: Material, random: Random) -> str:
+    """The beginning of a text up to one of its words, and what follows that word in another text.
+
+    Single-point crossover at a word that both have, so that the words beside the seam have stood together: what is made
+    reads like a text, unlike halves that are put together anywhere (:func:`mix_halves`).
+    """
+    spans = material.spans(text)
+    for _ in range(SEAMS if len(spans) > 1 else 0):
+        seam = spans[random.randrange(1, len(spans))]
+        others = material.occurrences.get(seam.text)
+        if not others:
+            continue
+        row, last = divmod(random.choice(others), WINDOW)
+        tail = material.texts[row][last + 1 : WINDOW]
+        if tail.strip() and (made := text[: seam.end] + tail) != text:
+            return made
+    return ""
+
+
 #: The ways by their names.
 METHODS: dict[str, Method] = {
     method.__name__: method
-    for method in (drop_tokens, mask_tokens, sample_ngrams, replace_neighbours, cut_clauses, mix_halves)
+    for method in (
+        splice_texts,
+        drop_tokens,
+        mask_tokens,
+        sample_ngrams,
+        replace_neighbours,
+        cut_clauses,
+        mix_halves,
+    )
 }
 
 

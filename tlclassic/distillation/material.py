@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from tlclassic._validate import check_texts
 from tlclassic.distillation.asking import soft_labels
-from tlclassic.distillation.augmentation import METHODS, augment
+from tlclassic.distillation.augmentation import augment
 from tlclassic.distillation.known_answers import KnownAnswers
 from tlclassic.distillation.searching import LABELLED, MADE, TRANSFER, Pool
 from tlclassic.distillation.teachers import ProbabilityTeacher
@@ -32,6 +33,8 @@ PER_LABELLED = 20
 #: Where rare classes count as much as others, texts are drawn by this negative power of their class's share. On
 #: goemotions' 28 labels it gains a point of dev macro F1.
 EVENNESS = 0.5
+#: By default, beside splices.
+OTHERS = ("drop_tokens", "mask_tokens", "sample_ngrams", "cut_clauses", "mix_halves")
 Float = NDArray[np.float64]
 
 
@@ -165,16 +168,17 @@ def make_texts(
     ``own``: where there are fewer labelled ones than this, they are made into more however many others there are.
     ``even``: from texts of rare classes more often than those are.
     """
-    names = tuple(augmentation) if augmentation is not None else tuple(_without_vectors())
+    names = None if augmentation is None else tuple(augmentation)
     missing, of_labelled = to_make(len(material.labelled), len(material.transfer), least, own)
     if max_made is not None:
         missing = min(missing, max_made)
-    if missing <= 0 or not names:
+    if missing <= 0 or names == ():
         return []
     source = material.labelled if of_labelled else material.labelled + material.transfer
     known = {*material.labelled, *material.transfer, *material.dev}
     weights = _rarity(material)[: len(source)] if even and material.labelled else None
-    made = augment(source, missing, methods=names, weights=weights, random_state=random_state, vectors=vectors)
+    options: dict[str, Any] = {"weights": weights, "random_state": random_state, "vectors": vectors}
+    made = augment(source, missing, methods=names, **options) if names else _by_length(source, missing, options)
     return [text for text in dict.fromkeys(_within(made, WORDS * missing)) if text not in known]
 
 
@@ -204,8 +208,14 @@ def _within(texts: Iterable[str], n_words: int) -> Iterator[str]:
         yield text
 
 
-def _without_vectors() -> list[str]:
-    return [name for name in METHODS if name != "replace_neighbours"]
+def _by_length(texts: list[str], n: int, options: dict[str, Any]) -> Iterator[str]:
+    """Half of those made of short texts read like them; of longer ones all are parts, which cost a teacher less."""
+    others = augment(texts, n, methods=OTHERS, **options)
+    if sum(len(text.split()) for text in texts) > WORDS * len(texts):
+        return others
+    spliced = augment(texts, n, methods=["splice_texts"], **options)
+    both = itertools.chain.from_iterable(itertools.zip_longest(spliced, others))
+    return itertools.islice((text for text in both if text is not None), n)
 
 
 def ask(

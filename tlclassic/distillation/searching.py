@@ -21,7 +21,7 @@ from tlclassic.heads.solvers import Solution
 from tlclassic.heads.streaming import LEARNING_RATE
 from tlclassic.heads.targets import Targets
 from tlclassic.tuning.featurising import FeatureCache
-from tlclassic.tuning.scoring import log_loss, score_proba
+from tlclassic.tuning.scoring import row_losses, score_proba
 from tlclassic.vectors import WordVectors
 
 __all__ = [
@@ -253,16 +253,34 @@ class Search:
         return self.best_of(finals)
 
     def run_convolutions(self, first: Recipe, convolutions: Sequence[Convolution]) -> Trial:
-        """The best trial of these on all texts, with the objective of ``first``."""
+        """The cheapest that dev cannot tell from the best, on all texts, with the objective of ``first``."""
         every = np.arange(len(self.pool.texts))
         recipes = [replace(first, objective="cross_entropy", convolution=each) for each in convolutions]
-        return self.best_of([self.at(recipe, every) for recipe in recipes])
+        trials = [self.at(recipe, every) for recipe in recipes]
+        best = self.best_of(trials)
+        equal = [best, *(trial for trial in trials if trial is not best and self._equals(trial, best))]
+        return min(equal, key=lambda trial: (_cost(trial), trial.log_loss))
+
+    def _equals(self, trial: Trial, best: Trial) -> bool:
+        """Whether neither score nor log loss tells it from the best: less than half a standard error is between them.
+
+        As the rule of one standard error (Breiman et al. 1984), but of the difference, text by text.
+        """
+        wanted, loss = self.pool.judging(best.proba)
+        worse = losses(wanted, trial.proba, loss) - losses(wanted, best.proba, loss)
+        return bool(
+            trial.score >= best.score - TELLING * self._error(best.score)
+            and worse.mean() <= TELLING * worse.std() / np.sqrt(len(worse))
+        )
+
+    def _error(self, score: float) -> float:
+        """Its standard error."""
+        return float(np.sqrt(max(score * (1.0 - score), 0.0) / len(self.pool.dev_texts)))
 
     def best_of(self, trials: list[Trial]) -> Trial:
         """The one with the least log loss among those whose score is as good as the best, for all that dev can tell."""
         most = max(trial.score for trial in trials)
-        error = np.sqrt(max(most * (1.0 - most), 0.0) / len(self.pool.dev_texts))
-        near = [trial for trial in trials if trial.score >= most - TELLING * error]
+        near = [trial for trial in trials if trial.score >= most - TELLING * self._error(most)]
         return min(near, key=lambda trial: (trial.log_loss, -trial.score))
 
     def at(self, recipe: Recipe, rows: Rows) -> Trial:
@@ -334,7 +352,20 @@ def make_convolution(
 
 def calibrated(wanted: Float, proba: Float, loss: str) -> float:
     """The log loss at the best of some temperatures."""
-    return min(log_loss(wanted, _softened(proba, temperature, loss), loss) for temperature in TEMPERATURES)
+    return float(losses(wanted, proba, loss).mean())
+
+
+def losses(wanted: Float, proba: Float, loss: str) -> Float:
+    """The log loss of each row, at the temperature that is best for all."""
+    every = [row_losses(wanted, _softened(proba, temperature, loss), loss) for temperature in TEMPERATURES]
+    return min(every, key=lambda found: float(found.sum()))
+
+
+def _cost(trial: Trial) -> int:
+    """What a convolution reads a word."""
+    convolution = trial.recipe.convolution
+    assert convolution is not None
+    return convolution.filters * convolution.width
 
 
 def _softened(proba: Float, temperature: float, loss: str) -> Float:

@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score
 
 from tlclassic.heads.thresholds import f1_thresholds, held_out_f1
 
-__all__ = ["METRICS", "log_loss", "score_labels", "score_proba", "thresholds_for"]
+__all__ = ["METRICS", "log_loss", "row_losses", "score_labels", "score_proba", "thresholds_for"]
 
 METRICS = ("accuracy", "macro_f1")
 Float = NDArray[np.float64]
@@ -18,11 +18,16 @@ Float = NDArray[np.float64]
 
 def log_loss(targets: Float, proba: Float, loss: str) -> float:
     """Mean cross-entropy a row; breaks ties between scores."""
+    return float(row_losses(targets, proba, loss).sum() / max(1, len(targets)))
+
+
+def row_losses(targets: Float, proba: Float, loss: str) -> Float:
+    """The cross-entropy of each row."""
     tiny = np.finfo(np.float64).tiny
-    value = -(targets * np.log(proba + tiny)).sum()
+    values: Float = -(targets * np.log(proba + tiny)).sum(axis=1)
     if loss == "sigmoid":
-        value -= ((1.0 - targets) * np.log(1.0 - proba + 1e-16)).sum()
-    return float(value / max(1, len(targets)))
+        values -= ((1.0 - targets) * np.log(1.0 - proba + 1e-16)).sum(axis=1)
+    return values
 
 
 def score_proba(targets: Float, proba: Float, metric: str, loss: str, multilabel: bool) -> float:
