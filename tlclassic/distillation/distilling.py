@@ -98,7 +98,8 @@ def distill(
         What the choice is for; by default accuracy, for multi-label macro F1.
     augmentation : sequence of str, optional
         How texts are made where there are few: names of ``tlclassic.distillation.METHODS``; an empty one for none.
-        By default all but those that need word vectors.
+        By default half of what is made of short texts is spliced, and all others take turns but that which needs
+        vectors.
     max_made : int, optional
         Make no more than so many, where the teacher is slow.
     vectors : WordVectors or path, optional

@@ -33,6 +33,9 @@ PER_LABELLED = 20
 #: Where rare classes count as much as others, texts are drawn by this negative power of their class's share. On
 #: goemotions' 28 labels it gains a point of dev macro F1.
 EVENNESS = 0.5
+#: Words of texts that are spliced, on average at most: questions, comments and sentences gain by it, documents of a
+#: hundred words lose.
+SENTENCE = 25
 #: By default, beside splices.
 OTHERS = ("drop_tokens", "mask_tokens", "sample_ngrams", "cut_clauses", "mix_halves")
 Float = NDArray[np.float64]
@@ -209,9 +212,9 @@ def _within(texts: Iterable[str], n_words: int) -> Iterator[str]:
 
 
 def _by_length(texts: list[str], n: int, options: dict[str, Any]) -> Iterator[str]:
-    """Half of those made of short texts read like them; of longer ones all are parts, which cost a teacher less."""
+    """Half of what is made of short texts is spliced, nothing of longer ones: their parts cost a teacher less."""
     others = augment(texts, n, methods=OTHERS, **options)
-    if sum(len(text.split()) for text in texts) > WORDS * len(texts):
+    if sum(len(text.split()) for text in texts) > SENTENCE * len(texts):
         return others
     spliced = augment(texts, n, methods=["splice_texts"], **options)
     both = itertools.chain.from_iterable(itertools.zip_longest(spliced, others))
