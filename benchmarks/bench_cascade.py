@@ -35,7 +35,7 @@ AGREEMENTS, CONFIDENCE, SPLITS = (0.95, 0.98, 0.99), 0.95, 200
 #: Times the teacher's speed, and by how much more than that on dev.
 BUDGETS, SPARE = (5, 20), 1.1
 #: Texts whose time is taken.
-TIMED = 512
+TIMED = 1024
 
 
 def proba_of(name: str, texts: list[str]) -> Any:
