@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tlclassic._validate import check_texts
 from tlclassic.distillation.asking import soft_labels
-from tlclassic.distillation.augmentation import augment
+from tlclassic.distillation.augmentation import METHODS, augment
 from tlclassic.distillation.known_answers import KnownAnswers
 from tlclassic.distillation.searching import LABELLED, MADE, TRANSFER, Pool
 from tlclassic.distillation.teachers import ProbabilityTeacher
@@ -37,7 +37,7 @@ EVENNESS = 0.5
 #: hundred words lose.
 SENTENCE = 25
 #: By default, beside splices.
-OTHERS = ("drop_tokens", "mask_tokens", "sample_ngrams", "cut_clauses", "mix_halves")
+OTHERS = tuple(name for name in METHODS if name not in ("splice_texts", "replace_neighbours"))
 Float = NDArray[np.float64]
 
 

@@ -258,7 +258,7 @@ class Search:
         recipes = [replace(first, objective="cross_entropy", convolution=each) for each in convolutions]
         trials = [self.at(recipe, every) for recipe in recipes]
         best = self.best_of(trials)
-        equal = [best, *(trial for trial in trials if trial is not best and self._equals(trial, best))]
+        equal = [trial for trial in trials if self._equals(trial, best)]
         return min(equal, key=lambda trial: (_cost(trial), trial.log_loss))
 
     def _equals(self, trial: Trial, best: Trial) -> bool:
