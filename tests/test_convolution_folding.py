@@ -31,13 +31,15 @@ def make_texts(n=90, seed=0):
     return [" ".join(random.choice([*WORDS, "unknown"], random.integers(1, 12))) for _ in range(n)]
 
 
-def convolution(width=3, filters=16, seed=0, words=WORDS, bits=16):
+def convolution(width=3, filters=16, seed=0, words=WORDS, bits=16, hidden=0):
     random = np.random.default_rng(seed)
     buckets = np.sort(word_buckets(words, bits))
     assert buckets[0] >= 0
     table = random.normal(size=(len(words) + 1, width * filters)).astype(np.float32)
     bias = random.normal(size=filters).astype(np.float32)
-    return TextConvolution(buckets, bits, table, bias, 1.0 / np.arange(1.0, len(words) + 1.0))
+    layer = (random.normal(size=(filters, hidden)), random.normal(size=hidden)) if hidden else ()
+    frequency = 1.0 / np.arange(1.0, len(words) + 1.0)
+    return TextConvolution(buckets, bits, table, bias, frequency, *(part.astype(np.float32) for part in layer))
 
 
 def distinct(words, bits):
@@ -68,15 +70,19 @@ def logits_of(model, texts):
             for p in range(1 - source.width, len(words))
         ]
         largest = np.max(sums, axis=0) if words else np.zeros(source.filters)
-        rows.append(np.maximum(0, source.bias + largest))
+        features = np.maximum(0, source.bias + largest)
+        if source.hidden:
+            features = np.maximum(0, source.hidden_bias + features @ source.hidden_weights.astype(np.float64))
+        rows.append(features)
     return np.array(rows) @ head.coef_.T + head.intercept_
 
 
-@pytest.fixture(scope="module")
-def trained():
+@pytest.fixture(scope="module", params=[0, 16])
+def trained(request):
     texts = ["not good", "very good film", "bad plot", "not bad", "great film", "dull plot"] * 6
     labels = [False, True, False, True, True, False] * 6
-    return ConvolutionClassifier(filters=16, vectors=None, epochs=30, batch_size=8).fit(texts, labels), texts, labels
+    options = {"filters": 16, "hidden": request.param, "vectors": None, "epochs": 30, "batch_size": 8}
+    return ConvolutionClassifier(**options).fit(texts, labels), texts, labels
 
 
 # -- parity -----------------------------------------------------------------------------------------------------------
@@ -84,13 +90,16 @@ def trained():
 
 @pytest.mark.parametrize(("width", "filters"), [(1, 16), (2, 32), (3, 16), (8, 48)])
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_logits_are_those_of_the_definition(width, filters, n_classes):
-    model = pipeline(n_classes, width=width, filters=filters)
+@pytest.mark.parametrize("hidden", [0, 32])
+def test_logits_are_those_of_the_definition(width, filters, n_classes, hidden):
+    model = pipeline(n_classes, width=width, filters=filters, hidden=hidden)
     texts = [*make_texts(40, 5), *ODD]
     compiled = compile(model)
     got = compiled.decision_function(texts)
     expected = logits_of(model, texts)
     np.testing.assert_allclose(got.reshape(len(texts), -1), expected, atol=1e-5 * np.abs(expected).max())
+    # An older tlclassic that would misread a hidden layer reads no file of a later format.
+    assert compiled.metadata["format"] == (2 if hidden else 1)
     assert np.ptp(expected, axis=0).min() > 0.5
     np.testing.assert_array_equal(compiled.predict(texts), model.predict(texts))
     np.testing.assert_allclose(compiled.predict_proba(texts), model.predict_proba(texts), atol=1e-5)
@@ -173,11 +182,13 @@ def test_words_that_share_a_bucket_share_a_row(bits, rows):
     np.testing.assert_allclose(compiled.decision_function(texts), logits_of(model, texts), atol=1e-5)
 
 
-def test_a_saved_convolution():
-    source = convolution()
+@pytest.mark.parametrize("hidden", [0, 32])
+def test_a_saved_convolution(hidden):
+    source = convolution(hidden=hidden)
     metadata, arrays = source.to_state()
     assert metadata == {"bits": 16}
-    assert sorted(arrays) == ["bias", "buckets", "frequency", "table"]
+    assert sorted(arrays) == ["bias", "buckets", "frequency", *["hidden_bias", "hidden_weights"][:hidden], "table"]
+    assert source.get_feature_names_out()[-1] == ("hidden31" if hidden else "filter15")
     np.testing.assert_array_equal(TextConvolution.from_state(metadata, arrays).transform(ODD), source.transform(ODD))
 
 
@@ -197,6 +208,29 @@ def test_saved_buckets_that_are_refused(changed, message):
     metadata, arrays = convolution().to_state()
     with pytest.raises(CorruptArtifactError, match=message):
         TextConvolution.from_state(metadata, {**arrays, "buckets": changed(arrays["buckets"])})
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"hidden_bias": np.zeros(16)}, "hidden layer has shapes"),
+        ({"hidden_weights": np.zeros((15, 32))}, "hidden layer has shapes"),
+        ({"hidden_weights": np.zeros((16, 24)), "hidden_bias": np.zeros(24)}, "hidden layer has shapes"),
+        ({"hidden_weights": np.full((16, 32), np.nan)}, "not finite"),
+    ],
+)
+def test_a_saved_hidden_layer_that_is_refused(changed, message):
+    metadata, arrays = convolution(hidden=32).to_state()
+    with pytest.raises(CorruptArtifactError, match=message):
+        TextConvolution.from_state(metadata, {**arrays, **changed})
+
+
+@pytest.mark.parametrize("name", ["hidden_weights", "hidden_bias"])
+def test_half_a_hidden_layer_is_refused(name):
+    metadata, arrays = convolution(hidden=32).to_state()
+    arrays.pop(name)
+    with pytest.raises(CorruptArtifactError, match="incomplete or altered"):
+        TextConvolution.from_state(metadata, arrays)
 
 
 @pytest.mark.parametrize(
@@ -272,6 +306,12 @@ def test_rows_near_that_of_unknown_words_and_rare_ones_go_first():
     # A filter without weight does not count.
     weights[8:] = 0.0
     ranked = rank(ConvolutionTable(10, np.arange(4), table, np.zeros(16, np.float32), weights, frequency))
+    assert ranked.order.tolist() == [2, 1, 0, 3]
+    # Nor one whose units of the hidden layer have none.
+    weights[:], weights[3] = 0.0, 1.0
+    layer = np.zeros((16, 16), np.float32), np.zeros(16, np.float32)
+    layer[0][:8, 3], layer[0][8:, 4] = 1.0, 1.0
+    ranked = rank(ConvolutionTable(10, np.arange(4), table, np.zeros(16, np.float32), weights, frequency, *layer))
     assert ranked.order.tolist() == [2, 1, 0, 3]
 
 

@@ -36,8 +36,16 @@ def network(random: Any, there: Any, outputs: int, *, int8: bool, width: int, fi
     )
 
 
+def with_hidden(random: Any, parts: tuple[Any, ...], hidden: int) -> tuple[Any, ...]:
+    """The same with a hidden layer of so many units between filters and outputs."""
+    *first, bias, weights = parts
+    head = random.normal(size=(hidden, weights.shape[1])).astype(np.float32)
+    layer = random.normal(size=(len(bias), hidden)).astype(np.float32)
+    return *first, bias, head, layer, random.normal(size=hidden).astype(np.float32)
+
+
 def added(module: Any, texts: Any, start: int, stop: int, bits: int, parts: tuple[Any, ...]) -> Any:
-    out = np.full((stop - start, parts[-1].shape[1]), 0.5)
+    out = np.full((stop - start, parts[4].shape[1]), 0.5)
     made = load("score").Texts(texts) if module is kernel else _score_plain.Texts(texts)
     module.Convolution(bits, *parts).add(made, start, stop, out)
     return out.tolist()
@@ -51,13 +59,16 @@ def added(module: Any, texts: Any, start: int, stop: int, bits: int, parts: tupl
     st.booleans(),
     st.integers(1, 8),
     st.sampled_from([16, 32, 48, 96, 112]),
+    st.sampled_from([0, 0, 16, 32, 64, 80]),
     st.sampled_from(kernel.levels()),
 )
-def test_logits_are_those_of_the_twin(seed, texts, buckets, int8, width, filters, level):
+def test_logits_are_those_of_the_twin(seed, texts, buckets, int8, width, filters, hidden, level):
     random = np.random.default_rng(seed)
     bits, share = buckets
     there = random.random(1 << bits) < share
     parts = network(random, there, int(random.integers(1, 11)), int8=int8, width=width, filters=filters)
+    if hidden:
+        parts = with_hidden(random, parts, hidden)
     start = int(random.integers(0, len(texts) + 1))
     kernel.set_level(level)
     found = added(kernel, texts, start, len(texts), bits, parts)
@@ -104,6 +115,24 @@ def test_by_hand():
     assert added(kernel, ["film film", "film", ""], 0, 3, 6, parts) == [[10.5], [5.5], [0.5]]
 
 
+def test_a_hidden_layer_by_hand():
+    # Nothing known: filters are their biases, of which the layer passes on the sum above 1.
+    bias, layer = np.zeros(16, np.float32), np.zeros((16, 16), np.float32)
+    bias[:3], layer[:3, 5] = (1, 2, -4), (1, 1, 1)
+    hidden_bias, weights = np.zeros(16, np.float32), np.zeros((16, 1), np.float32)
+    hidden_bias[5], weights[5] = -1, 10
+    parts = np.zeros(1, np.uint64), np.zeros((1, 16), np.int8), np.ones(16, np.float32), bias, weights, layer, hidden_bias
+    assert added(kernel, ["film"], 0, 1, 6, parts) == [[20.5]]
+    assert added(plain, ["film"], 0, 1, 6, parts) == [[20.5]]
+
+
+def layer(filters: int, hidden: int) -> dict[str, Any]:
+    return {
+        "hidden_weights": np.zeros((filters, hidden), np.float32),
+        "hidden_bias": np.zeros(hidden, np.float32),
+    }
+
+
 @pytest.mark.parametrize("module", [kernel, plain], ids=["compiled", "plain"])
 @pytest.mark.parametrize(
     ("change", "message"),
@@ -115,6 +144,12 @@ def test_by_hand():
         ({"scales": np.ones(15, np.float32)}, "must be those of the filters"),
         ({"weights": np.zeros((15, 1), np.float32)}, "must be those of the filters"),
         ({"weights": np.zeros((16, 0), np.float32)}, "one output or more"),
+        ({"hidden_weights": np.zeros((16, 32), np.float32)}, "a hidden layer has weights and bias"),
+        ({"hidden_bias": np.zeros(32, np.float32)}, "a hidden layer has weights and bias"),
+        (layer(16, 24), "a multiple of 16 units"),
+        (layer(16, 0), "a multiple of 16 units"),
+        (layer(15, 16), r"of shape \(filters, hidden\)"),
+        (layer(16, 32), "or weights those of the hidden layer"),
     ],
 )
 def test_what_does_not_fit_is_refused(module, change, message):

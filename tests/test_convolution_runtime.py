@@ -47,7 +47,7 @@ def bitmap_of(buckets, size):
     return {"bitmap": bitmap, "ranks": (np.cumsum(counts) - counts).astype(np.uint32)}
 
 
-def convolution(rng, outputs, dtype="int8", width=3, filters=32):
+def convolution(rng, outputs, dtype="int8", width=3, filters=32, hidden=0):
     """A family of type "convolution" with random numbers: its metadata and arrays."""
     arrays = bitmap_of(list(ROWS), 1 << BITS)
     size = (len(WORDS) + 1) * width * filters
@@ -57,16 +57,20 @@ def convolution(rng, outputs, dtype="int8", width=3, filters=32):
     else:
         arrays["table"] = rng.normal(size=size).astype(np.float32)
     arrays["bias"] = rng.normal(size=filters).astype(np.float32)
-    arrays["weights"] = rng.normal(size=filters * outputs).astype(np.float32)
+    arrays["weights"] = rng.normal(size=(hidden or filters) * outputs).astype(np.float32)
     family = {
         "type": "convolution", "rows": len(WORDS), "width": width, "filters": filters, "dtype": dtype,
         "bits": BITS,
     }  # fmt: skip
+    if hidden:
+        family["hidden"] = hidden
+        arrays["hidden_weights"] = rng.normal(size=filters * hidden).astype(np.float32)
+        arrays["hidden_bias"] = rng.normal(size=hidden).astype(np.float32)
     return family, arrays
 
 
-def good(outputs=3, dtype="int8", **metadata):
-    return CASES["state"](outputs, convolution(np.random.default_rng(2), outputs, dtype), **metadata)
+def good(outputs=3, dtype="int8", hidden=0, **metadata):
+    return CASES["state"](outputs, convolution(np.random.default_rng(2), outputs, dtype, hidden=hidden), **metadata)
 
 
 def mixed(outputs=3):
@@ -92,7 +96,10 @@ def expected_logits(metadata, arrays, texts):
             inside = [(first + o, o) for o in range(width) if 0 <= first + o < len(rows)]
             sums.append(sum(table[rows[place], o] for place, o in inside))
         features = np.maximum(0.0, arrays["0/bias"] + np.max(sums, axis=0))
-        logits.append(arrays["bias"] + features @ arrays["0/weights"].reshape(filters, outputs).astype(np.float64))
+        if "hidden" in family:
+            layer = arrays["0/hidden_weights"].reshape(filters, -1).astype(np.float64)
+            features = np.maximum(0.0, arrays["0/hidden_bias"] + features @ layer)
+        logits.append(arrays["bias"] + features @ arrays["0/weights"].reshape(-1, outputs).astype(np.float64))
     return np.array(logits)
 
 
@@ -152,13 +159,14 @@ def test_a_map_of_fewer_bits_than_a_block():
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 @pytest.mark.parametrize("outputs", [1, 2, 3, 20])
-def test_scores_are_those_of_the_definition(dtype, outputs):
-    metadata, arrays = good(outputs, dtype)
+@pytest.mark.parametrize("hidden", [0, 16, 48])
+def test_scores_are_those_of_the_definition(dtype, outputs, hidden):
+    metadata, arrays = good(outputs, dtype, hidden)
     model = CompiledClassifier(metadata, arrays)
     expected = expected_logits(metadata, arrays, TEXTS)
     assert np.ptp(expected, axis=0).min() > 0.1
     got = model.decision_function(TEXTS)
-    np.testing.assert_allclose(got.reshape(len(TEXTS), -1), expected, atol=1e-4)
+    np.testing.assert_allclose(got.reshape(len(TEXTS), -1), expected, atol=1e-4 * max(1, hidden))
     best = (got > 0).astype(int) if outputs == 1 else got.argmax(axis=1)
     np.testing.assert_array_equal(model.predict(TEXTS), model.classes_[best])
     assert f"({max(2, outputs)} classes, convolution, " in repr(model)
@@ -230,13 +238,14 @@ def test_several_labels_with_thresholds():
 
 @pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
-def test_an_explanation_sums_to_the_logit(outputs, dtype):
-    model = CompiledClassifier(*good(outputs, dtype))
+@pytest.mark.parametrize("hidden", [0, 32])
+def test_an_explanation_sums_to_the_logit(outputs, dtype, hidden):
+    model = CompiledClassifier(*good(outputs, dtype, hidden))
     for text in TEXTS:
         for label in model.classes_ if len(text) < 100 else [None]:
             explanation = model.explain(text, label)
             total = explanation.bias + sum(part.weight for part in explanation.contributions)
-            assert total == pytest.approx(explanation.logit, abs=1e-4)
+            assert total == pytest.approx(explanation.logit, abs=1e-4, rel=1e-5)
             assert {part.family for part in explanation.contributions} <= {"convolution"}
             assert len(explanation.contributions) == len(hashed().spans(text))
 
@@ -265,6 +274,24 @@ def test_what_a_word_weighs():
         ("Fine", 0, 4, 1.0), ("film", 5, 9, 1.5), (",", 9, 10, 0.0), ("a", 11, 12, 0.0), ("film", 13, 17, 0.0),
         ("Dull", 18, 22, 0.0),
     ]  # fmt: skip
+
+
+def test_what_a_word_weighs_through_a_hidden_layer():
+    metadata, arrays = good(1, "float32", hidden=16)
+    table = np.zeros((len(WORDS) + 1, 3, 32), dtype=np.float32)
+    # Filter 0: "film". Filter 1: "dull". Unit 0 takes one from the other, unit 1 is never above zero.
+    table[row_of("film"), :, 0], table[row_of("dull"), :, 1] = 3.0, 1.0
+    layer, weights = np.zeros((32, 16), dtype=np.float32), np.zeros(16, dtype=np.float32)
+    layer[:2, 0], layer[:2, 1], weights[:2] = [1.0, -2.0], [-1.0, -1.0], [10.0, 99.0]
+    hidden_bias = np.zeros(16, dtype=np.float32)
+    hidden_bias[0] = 0.5
+    new = {"table": table.ravel(), "hidden_weights": layer.ravel(), "hidden_bias": hidden_bias, "weights": weights}
+    arrays.update({f"0/{name}": value for name, value in new.items()})
+    arrays.update({"0/bias": np.zeros(32, dtype=np.float32), "bias": np.array([0.25])})
+    found = CompiledClassifier(metadata, arrays).explain("dull film", "c1")
+    assert found.logit == pytest.approx(0.25 + 10.0 * (3.0 - 2.0 * 1.0 + 0.5))
+    assert found.bias == pytest.approx(0.25 + 10.0 * 0.5)
+    assert [(part.text, part.weight) for part in found.contributions] == [("dull", -20.0), ("film", 30.0)]
 
 
 # -- files ------------------------------------------------------------------------------------------------------------
@@ -302,26 +329,32 @@ def test_copies_and_files(tmp_path):
         ("bits", 13, "array '0/bitmap' must hold 128 numbers; got 64"),
         ("bits", True, "families[0].bits must be of type int; got True"),
         ("bits", None, "families[0].bits must be of type int; got None"),
+        ("hidden", 0, "families[0].hidden must be from 16 to 16384; got 0"),
+        ("hidden", 40, "families[0].hidden must be a multiple of 16; got 40"),
+        ("hidden", None, "families[0].hidden must be of type int; got None"),
+        ("hidden", 16, "array '0/hidden_bias' must hold 16 numbers; got 32"),
     ],
 )
 def test_metadata_that_is_refused(name, value, message):
-    metadata, arrays = good()
+    metadata, arrays = good(hidden=32 if name == "hidden" else 0)
     metadata["families"][0][name] = value
     with pytest.raises(CorruptArtifactError, match=re.escape(message)):
         CompiledClassifier(metadata, arrays)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
-@pytest.mark.parametrize("name", ["bitmap", "ranks", "table", "scales", "bias", "weights"])
+@pytest.mark.parametrize(
+    "name", ["bitmap", "ranks", "table", "scales", "bias", "weights", "hidden_weights", "hidden_bias"]
+)
 def test_arrays_that_are_refused(dtype, name):
-    metadata, arrays = good(dtype=dtype)
+    metadata, arrays = good(dtype=dtype, hidden=16)
     if f"0/{name}" not in arrays:
         return
     array = arrays[f"0/{name}"]
     for bad in (None, array[:-1], array.astype("i2"), array[None], np.repeat(array, 2)[::2]):
         changed = {key: value for key, value in arrays.items() if key != f"0/{name}"}
         changed |= {} if bad is None else {f"0/{name}": bad}
-        with pytest.raises(CorruptArtifactError, match=r"array '0/[a-z]+' "):
+        with pytest.raises(CorruptArtifactError, match=r"array '0/[a-z_]+' "):
             CompiledClassifier(metadata, changed)
 
 
@@ -344,11 +377,12 @@ def test_ranks_that_do_not_count_the_bits(block):
     [
         ("scales", 0.0, "positive and finite"), ("scales", -0.1, "positive and finite"),
         ("scales", np.nan, "positive and finite"), ("scales", np.inf, "positive and finite"),
-        ("bias", np.nan, "finite"), ("bias", np.inf, "finite"),
+        ("bias", np.nan, "finite"), ("bias", np.inf, "finite"), ("hidden_bias", np.nan, "finite"),
+        ("hidden_weights", np.inf, "finite"),
     ],
 )  # fmt: skip
 def test_numbers_that_are_refused(name, value, message):
-    metadata, arrays = good()
+    metadata, arrays = good(hidden=16)
     arrays[f"0/{name}"][3] = value
     with pytest.raises(CorruptArtifactError, match=f"array '0/{name}' must be {message}"):
         CompiledClassifier(metadata, arrays)

@@ -17,13 +17,16 @@ from tlclassic.kernels import load
 
 __all__ = ["TextConvolution", "find_rows", "word_buckets", "words_of"]
 
+_HIDDEN = ("hidden_weights", "hidden_bias")
+
 
 class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """One layer of convolution over the words of a text, with the maximum over the text (Kim 2014).
 
     Embedding and filters are one table: what each word adds to a filter in each place of a window. Feature f is
     ``max(0, bias[f] + max over windows of the sum of its words)``. A window may reach beyond either end of the text,
-    where nothing is added. Words are those of :class:`tlclassic.NgramVectorizer`, known by their hash: no text of a
+    where nothing is added. With a hidden layer, the features are ``max(0, hidden_bias + those @ hidden_weights)``: what
+    filters say together. Words are those of :class:`tlclassic.NgramVectorizer`, known by their hash: no text of a
     word is kept. :class:`tlclassic.ConvolutionClassifier` makes it; there is nothing to fit.
 
     Parameters
@@ -37,10 +40,14 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     bias : float32 array of shape (filters,)
     frequency : float64 array of shape (n_words,)
         How often each word is to be expected, for pruning and rounding when it is compiled.
+    hidden_weights, hidden_bias : float32 arrays of shapes (filters, hidden) and (hidden,), optional
+        ``hidden`` is a multiple of 16.
 
     Attributes
     ----------
     width, filters : int
+    hidden : int
+        Units of the hidden layer, 0 without.
 
     Notes
     -----
@@ -66,13 +73,21 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         table: NDArray[np.float32],
         bias: NDArray[np.float32],
         frequency: NDArray[np.float64],
+        hidden_weights: NDArray[np.float32] | None = None,
+        hidden_bias: NDArray[np.float32] | None = None,
     ) -> None:
         self.buckets, self.bits, self.table, self.bias, self.frequency = buckets, bits, table, bias, frequency
+        self.hidden_weights, self.hidden_bias = hidden_weights, hidden_bias
 
     @property
     def filters(self) -> int:
-        """How many features there are."""
+        """How many there are; without a hidden layer, of features too."""
         return len(self.bias)
+
+    @property
+    def hidden(self) -> int:
+        """Units of the hidden layer, and features then; 0 without."""
+        return 0 if self.hidden_bias is None else len(self.hidden_bias)
 
     @property
     def width(self) -> int:
@@ -92,7 +107,7 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return find_rows(found, self.buckets), indptr
 
     def transform(self, X: Any) -> NDArray[np.float32]:
-        """Features, float32 of shape (n, filters).
+        """Features, float32 of shape (n, filters), or (n, hidden).
 
         Parameters
         ----------
@@ -111,7 +126,7 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             part = out[start : start + len(batch)]
             load("convolve").features(*self.lookup(batch), self.table, None, self.bias, part)
             start += len(batch)
-        return out
+        return np.asarray(self._shown(out), dtype=np.float32)
 
     def exact(self, X: Any) -> NDArray[np.float64]:
         """The same in float64, without the kernel: what a compiled classifier is held against."""
@@ -121,7 +136,13 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         for text in range(len(out)):
             rows = all_rows[indptr[text] : indptr[text + 1]]
             out[text] = np.maximum(bias + self._windows(table[rows]).max(axis=0), 0.0)
-        return out
+        return np.asarray(self._shown(out), dtype=np.float64)
+
+    def _shown(self, X: NDArray[Any]) -> NDArray[Any]:
+        """What a head is shown of the filters' activations (n, filters), in their type."""
+        if self.hidden_weights is None or self.hidden_bias is None:
+            return X
+        return np.maximum(X @ self.hidden_weights.astype(X.dtype) + self.hidden_bias.astype(X.dtype), 0)
 
     def _windows(self, words: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sums of all windows over the rows of a text's words."""
@@ -133,8 +154,9 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return sums
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
-        """``filter0``, ``filter1``, ..."""
-        return np.array([f"filter{number}" for number in range(self.filters)], dtype=object)
+        """``filter0``, ``filter1``, ...; ``hidden0``, ... of a hidden layer."""
+        name, n = ("hidden", self.hidden) if self.hidden else ("filter", self.filters)
+        return np.array([f"{name}{number}" for number in range(n)], dtype=object)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -144,7 +166,7 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """``(metadata, arrays)`` for :meth:`from_state`."""
-        names = ("buckets", "table", "bias", "frequency")
+        names = ("buckets", "table", "bias", "frequency", *(_HIDDEN if self.hidden else ()))
         return {"bits": int(self.bits)}, {name: getattr(self, name) for name in names}
 
     @classmethod
@@ -157,6 +179,8 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             When a part is missing or shapes do not match.
         """
         dtypes = {"buckets": np.int64, "table": np.float32, "bias": np.float32, "frequency": np.float64}
+        if any(name in arrays for name in _HIDDEN):
+            dtypes |= dict.fromkeys(_HIDDEN, np.float32)
         try:
             parts = {name: np.asarray(arrays[name], dtype=dtype) for name, dtype in dtypes.items()}
             made = cls(bits=int(metadata["bits"]), **parts)
@@ -182,7 +206,14 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         inside = len(self.buckets) == 0 or (self.buckets[0] >= 0 and self.buckets[-1] < 1 << self.bits)
         if not inside or (np.diff(self.buckets) <= 0).any():
             raise CorruptArtifactError("the saved TextConvolution's buckets do not ascend.")
-        if not np.isfinite(self.table).all() or not np.isfinite(self.bias).all():
+        if self.hidden_weights is not None and self.hidden_bias is not None:
+            hidden = self.hidden_bias.shape
+            if len(hidden) != 1 or not hidden[0] or hidden[0] % 16 or self.hidden_weights.shape != (filters, *hidden):
+                raise CorruptArtifactError(
+                    f"the saved TextConvolution's hidden layer has shapes {self.hidden_weights.shape} and {hidden}."
+                )
+        numbers = (self.table, self.bias, self.hidden_weights, self.hidden_bias)
+        if not all(np.isfinite(values).all() for values in numbers if values is not None):
             raise CorruptArtifactError("the saved TextConvolution holds numbers that are not finite.")
 
 

@@ -73,8 +73,8 @@ def rank(table: Table) -> Ranking:
 
 
 def _distances(table: ConvolutionTable) -> NDArray[np.float64]:
-    """Of each word's row to that of unknown words, a filter counted by the length of its row of weights."""
-    importance = np.sqrt((table.weights**2).sum(axis=1)).astype(np.float32)
+    """Of each word's row to that of unknown words, a filter counted by how far it moves the outputs."""
+    importance = np.sqrt((table.reach**2).sum(axis=1)).astype(np.float32)
     differences = (table.table[:-1] - table.table[-1]) * np.tile(importance, table.width)
     return np.asarray(np.sqrt(np.einsum("ij,ij->i", differences, differences)), dtype=np.float64)
 

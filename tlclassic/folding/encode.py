@@ -17,7 +17,8 @@ from tlclassic.vectors.words import pack_words
 
 __all__ = ["FORMAT", "HASH_VERSION", "RANK_BLOCK", "encode_tables"]
 
-FORMAT = 1
+#: The latest format, that of files with a hidden layer; all others are of the first.
+FORMAT = 2
 HASH_VERSION = 1
 #: Buckets of a bit map that share one rank.
 RANK_BLOCK = 512
@@ -54,7 +55,7 @@ def encode_tables(
         arrays.update({f"{number}/{name}": block for name, block in blocks.items()})
     classes, classes_dtype = _classes(linear.classes)
     metadata = {
-        "format": FORMAT,
+        "format": FORMAT if any("hidden" in family for family in families) else 1,
         "hash_version": HASH_VERSION,
         "classes": classes,
         "classes_dtype": classes_dtype,
@@ -158,6 +159,11 @@ def _convolution(table: ConvolutionTable, dtype: str) -> tuple[dict[str, Any], A
         "dtype": "int8" if dtype == "int8" else "float32",
         "rows": len(table.buckets),
     }
+    if table.hidden_weights is not None and table.hidden_bias is not None:
+        # It is small, and what it rounds off every text would have.
+        arrays["hidden_weights"] = np.ascontiguousarray(table.hidden_weights, dtype=np.float32).ravel()
+        arrays["hidden_bias"] = np.ascontiguousarray(table.hidden_bias, dtype=np.float32)
+        family["hidden"] = len(table.hidden_bias)
     return family, arrays
 
 

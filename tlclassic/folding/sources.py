@@ -231,6 +231,8 @@ def _fold_convolution(place: str, source: TextConvolution, coef: Matrix) -> Fold
         bias=source.bias,
         weights=np.ascontiguousarray(coef.T, dtype=np.float64),
         frequency=np.asarray(source.frequency, dtype=np.float64),
+        hidden_weights=source.hidden_weights,
+        hidden_bias=source.hidden_bias,
     )
     return [table], np.zeros(len(coef))
 

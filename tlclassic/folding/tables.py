@@ -162,9 +162,11 @@ class ConvolutionTable:
     table : float32 array of shape (n_words + 1, width * filters)
         The last row is that of all other words.
     bias : float32 array of shape (filters,)
-    weights : float64 array of shape (filters, n_outputs)
+    weights : float64 array of shape (filters, n_outputs), or (hidden, n_outputs)
     frequency : float64 array of shape (n_words,)
         How often each word is to be expected, up to a factor.
+    hidden_weights, hidden_bias : float32 arrays of shapes (filters, hidden) and (hidden,), or None
+        Of a layer between the filters and the outputs.
     """
 
     bits: int
@@ -173,6 +175,8 @@ class ConvolutionTable:
     bias: NDArray[np.float32]
     weights: NDArray[np.float64]
     frequency: NDArray[np.float64]
+    hidden_weights: NDArray[np.float32] | None = None
+    hidden_bias: NDArray[np.float32] | None = None
 
     @property
     def width(self) -> int:
@@ -180,9 +184,16 @@ class ConvolutionTable:
         return int(self.table.shape[1]) // len(self.bias)
 
     @property
+    def reach(self) -> NDArray[np.float64]:
+        """By how much an output moves with a filter at most, of shape (filters, n_outputs)."""
+        if self.hidden_weights is None:
+            return np.abs(self.weights)
+        return np.abs(self.hidden_weights.astype(np.float64)) @ np.abs(self.weights)
+
+    @property
     def largest(self) -> float:
         """The largest magnitude that a word of a window adds to an output."""
-        return float(np.abs(self.table).max(initial=0.0)) * float(np.abs(self.weights).max(initial=0.0))
+        return float(np.abs(self.table).max(initial=0.0)) * float(self.reach.max(initial=0.0))
 
     def take(self, rows: NDArray[Any]) -> ConvolutionTable:
         """Only these rows, ascending, and that of all other words."""
@@ -190,7 +201,7 @@ class ConvolutionTable:
         return replace(self, buckets=self.buckets[rows], table=table, frequency=self.frequency[rows])
 
     def mapped(self, change: Mapping) -> ConvolutionTable:
-        """With the weights of the filters changed; what the words add to those has no outputs."""
+        """With the weights of the outputs changed; what the words add to filters has no outputs."""
         return replace(self, weights=change(self.weights))
 
 

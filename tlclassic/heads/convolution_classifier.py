@@ -37,7 +37,7 @@ Progress = Callable[[int, int], object]
 
 
 class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc]
-    """A convolution over the words of a text, the maximum over the text, and a linear layer (Kim 2014).
+    """A convolution over the words of a text, the maximum over the text, and a layer or two (Kim 2014).
 
     Unlike n-grams it knows that words are alike, from the word vectors that it starts from, and unlike a mean of word
     vectors it reads words in their order. Compiled (:func:`tlclassic.compile`), embedding and filters are one table of
@@ -50,6 +50,9 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
         A multiple of 16.
     width : int, default 4
         Words of a window, from 1 to 8.
+    hidden : int, default 0
+        Units of a hidden layer between the filters and the linear layer, a multiple of 16: it weighs filters together,
+        which pays where there are many texts. 0: none.
     vectors : WordVectors, path-like or None, default "base-en"
         Word vectors to start from, which are trained along. None: random ones of 64 dimensions. Their words are known
         even where no training text has them.
@@ -75,7 +78,7 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
     classes_ : array of shape (C,)
     multilabel_ : bool
     convolution_ : TextConvolution
-    coef_ : float64 array of shape (K, filters)
+    coef_ : float64 array of shape (K, filters), or (K, hidden)
         K is 1 for two classes, else C.
     intercept_ : float64 array of shape (K,)
     n_iter_ : int
@@ -102,6 +105,7 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
         *,
         filters: int = 96,
         width: int = 4,
+        hidden: int = 0,
         vectors: WordVectors | str | os.PathLike[str] | None = "base-en",
         min_count: int = 2,
         epochs: int | str = "auto",
@@ -115,6 +119,7 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
     ) -> None:
         self.filters = filters
         self.width = width
+        self.hidden = hidden
         self.vectors = vectors
         self.min_count = min_count
         self.epochs = epochs
@@ -162,12 +167,13 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
         found, indptr = _read_words(texts)
         buckets, counts, start = self._vocabulary(found, random)
         rows = find_rows(found, buckets)
-        network = Network.start(start, self.width, self.filters, targets.outputs.shape[1], random)
+        network = Network.start(start, self.width, self.filters, self.hidden, targets.outputs.shape[1], random)
         with threadpool_limits(1):
             self._descend(network, (rows, indptr), targets, weights, random, on_epoch)
             table = network.vectors @ network.filters
         bits = int(np.clip(np.ceil(np.log2(max(1, len(buckets)))) + _SPARE_BITS, _LEAST_BITS, _BITS))
-        self.convolution_ = _in_fewer_bits(TextConvolution(buckets, _BITS, table, network.bias, counts), bits)
+        layer = network.hidden_weights, network.hidden_bias
+        self.convolution_ = _in_fewer_bits(TextConvolution(buckets, _BITS, table, network.bias, counts, *layer), bits)
         self.coef_ = np.ascontiguousarray(network.weights.T, dtype=np.float64)
         self.intercept_ = network.intercept.astype(np.float64)
         self.classes_, self.multilabel_ = targets.classes, targets.multilabel
@@ -232,6 +238,9 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
         if self.filters % 16:
             raise InvalidParameterError(f"filters must be a multiple of 16; got {self.filters}.")
         check_integer("width", self.width, low=1, high=load("convolve").MAX_WIDTH)
+        check_integer("hidden", self.hidden, low=0)
+        if self.hidden % 16:
+            raise InvalidParameterError(f"hidden must be a multiple of 16, or 0; got {self.hidden}.")
         check_integer("min_count", self.min_count, low=1)
         if self.epochs != "auto":
             check_integer("epochs", self.epochs, low=1)
@@ -298,7 +307,7 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
         self.coef_, self.intercept_ = (np.asarray(arrays[name], dtype=np.float64) for name in ("coef", "intercept"))
         self.n_iter_, self.loss_curve_ = int(fitted["n_iter"]), [float(loss) for loss in fitted["loss_curve"]]
         n_outputs = 1 if len(self.classes_) == 2 and not self.multilabel_ else len(self.classes_)
-        shapes = (n_outputs, self.convolution_.filters), (n_outputs,)
+        shapes = (n_outputs, self.convolution_.hidden or self.convolution_.filters), (n_outputs,)
         if (self.coef_.shape, self.intercept_.shape) != shapes:
             raise CorruptArtifactError("the saved ConvolutionClassifier's coefficients do not fit its classes.")
 
@@ -318,5 +327,6 @@ def _in_fewer_bits(convolution: TextConvolution, bits: int) -> TextConvolution:
     first = order[np.unique(shorter[order], return_index=True)[1]]
     rows = np.append(first, len(convolution.buckets))
     return TextConvolution(
-        shorter[first], bits, convolution.table[rows], convolution.bias, convolution.frequency[first]
-    )
+        shorter[first], bits, convolution.table[rows], convolution.bias, convolution.frequency[first],
+        convolution.hidden_weights, convolution.hidden_bias,
+    )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The descent that :class:`ConvolutionClassifier` is fitted by: one hidden layer, written out.
+"""The descent that :class:`ConvolutionClassifier` is fitted by, written out.
 
 Design: what a word adds to a filter is the product of its vector and the filter's weights, and a batch holds few
 different words. So the products are made once for each of those, windows are sums of their rows (kernel "convolve"),
@@ -36,8 +36,10 @@ class Network:
         Of the words; the last row is that of unknown ones.
     filters : float32 array of shape (dim, width * n_filters)
     bias : float32 array of shape (n_filters,)
-    weights : float32 array of shape (n_filters, n_outputs)
+    weights : float32 array of shape (n_filters, n_outputs), or (n_hidden, n_outputs)
     intercept : float32 array of shape (n_outputs,)
+    hidden_weights, hidden_bias : float32 arrays of shapes (n_filters, n_hidden) and (n_hidden,), or None
+        Of a layer between the largest windows and the outputs.
     """
 
     vectors: Float
@@ -45,23 +47,38 @@ class Network:
     bias: Float
     weights: Float
     intercept: Float
+    hidden_weights: Float | None = None
+    hidden_bias: Float | None = None
 
     @classmethod
-    def start(cls, vectors: Float, width: int, n_filters: int, n_outputs: int, random: np.random.Generator) -> Network:
-        """Small random weights (LeCun et al. 1998); ``vectors`` are taken over."""
+    def start(
+        cls, vectors: Float, width: int, n_filters: int, n_hidden: int, n_outputs: int, random: np.random.Generator
+    ) -> Network:
+        """Small random weights (LeCun et al. 1998); ``vectors`` are taken over. ``n_hidden`` 0: no hidden layer."""
 
         def uniform(*shape: int, fan: int) -> Float:
             bound = 1.0 / np.sqrt(fan)
             return random.uniform(-bound, bound, shape).astype(np.float32)
 
         dim = vectors.shape[1]
-        return cls(
+        n_shown = n_hidden or n_filters
+        made = cls(
             vectors,
             uniform(dim, width * n_filters, fan=dim * width),
             uniform(n_filters, fan=dim * width),
-            uniform(n_filters, n_outputs, fan=n_filters),
+            uniform(n_shown, n_outputs, fan=n_shown),
             np.zeros(n_outputs, dtype=np.float32),
         )
+        if n_hidden:
+            made.hidden_weights = uniform(n_filters, n_hidden, fan=n_filters)
+            made.hidden_bias = np.zeros(n_hidden, dtype=np.float32)
+        return made
+
+    def shown(self, features: Float) -> Float:
+        """What the last layer is shown of the filters' activations, shape (n, n_filters)."""
+        if self.hidden_weights is None or self.hidden_bias is None:
+            return features
+        return np.maximum(features @ self.hidden_weights + self.hidden_bias, np.float32(0.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +152,8 @@ class Descent:
         self.learning_rate, self.n_steps = learning_rate, n_steps
         self.dropout, self.word_dropout = dropout, word_dropout
         self.vectors_rate, self.n_done = vectors_rate, 0
-        names = ("vectors", "filters", "bias", "weights", "intercept")
-        zeros = {name: np.zeros_like(getattr(network, name)) for name in names}
+        learnt = {name: value for name, value in vars(network).items() if value is not None}
+        zeros = {name: np.zeros_like(value) for name, value in learnt.items()}
         self._moments = {name: (zero, zero.copy()) for name, zero in zeros.items()}
 
     def step(self, batch: Batch) -> float:
@@ -154,18 +171,20 @@ class Descent:
         if self.dropout:
             keep = np.float32(1.0 - self.dropout)
             active *= (self.random.random(best.shape, dtype=np.float32) < keep) / keep
-        hidden = best * active
-        logits: Float = np.asarray(hidden @ network.weights + network.intercept, dtype=np.float32)
+        features = best * active
+        shown = network.shown(features)
+        logits: Float = np.asarray(shown @ network.weights + network.intercept, dtype=np.float32)
         loss, slope = _slope(logits, batch, softmax=self.softmax)
-        back = (slope @ network.weights.T) * active
+        slopes = {"weights": shown.T @ slope, "intercept": slope.sum(axis=0)}
+        back = slope @ network.weights.T
+        if network.hidden_weights is not None:
+            back *= shown > 0
+            slopes |= {"hidden_weights": features.T @ back, "hidden_bias": back.sum(axis=0)}
+            back = back @ network.hidden_weights.T
+        back *= active
         table_slope = np.zeros((len(words), width_filters), dtype=np.float32)
         kernel.backward(back, at, local, batch.indptr, table_slope)
-        slopes = {
-            "filters": vectors.T @ table_slope,
-            "bias": back.sum(axis=0),
-            "weights": hidden.T @ slope,
-            "intercept": slope.sum(axis=0),
-        }
+        slopes |= {"filters": vectors.T @ table_slope, "bias": back.sum(axis=0)}
         words_slope = table_slope @ network.filters.T if self.vectors_rate else None
         rate = self._rate()
         self._move(slopes, rate)

@@ -53,5 +53,7 @@ class Convolution:
         scales: NDArray[np.float32] | None,
         bias: NDArray[np.float32],
         weights: NDArray[np.float32],
+        hidden_weights: NDArray[np.float32] | None = None,
+        hidden_bias: NDArray[np.float32] | None = None,
     ) -> None: ...
     def add(self, texts: Texts, start: int, stop: int, out: NDArray[np.float64]) -> None: ...

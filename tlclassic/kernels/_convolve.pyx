@@ -45,10 +45,12 @@ cdef extern from "convolve_text.h" nogil:
         tlc_options options
         tlc_known known
         const char *table
-        int64_t n_rows, row_bytes, width, filters, n_outputs
+        int64_t n_rows, row_bytes, width, filters, hidden, n_outputs
         const float *scales
         const float *bias
         const float *weights
+        const float *hidden_weights
+        const float *hidden_bias
     ctypedef struct tlc_convolve_work:
         pass
     int tlc_convolve_init(tlc_convolve_work *w, const tlc_convolution *c, size_t n_texts)
@@ -263,10 +265,11 @@ cdef class Convolution:
 
     def __cinit__(
         self, int bits, const uint64_t[::1] bitmap not None, table, const float[::1] scales,
-        const float[::1] bias not None, const float[:, ::1] weights not None,
+        const float[::1] bias not None, const float[:, ::1] weights not None, const float[:, ::1] hidden_weights=None,
+        const float[::1] hidden_bias=None,
     ):
-        cdef int64_t n_known = 0, i
-        cdef const float[::1] padded
+        cdef int64_t n_known = 0, i, n_shown = bias.shape[0]
+        cdef const float[::1] padded, hidden
         _check_table(table, bias.shape[0])
         if not 1 <= bits <= 31 or bitmap.shape[0] > 1 << 25 or bitmap.shape[0] * 64 < (<int64_t>1) << bits:
             raise ValueError("the map must have a bit for each bucket, of 1 to 31 bits")
@@ -276,12 +279,24 @@ cdef class Convolution:
             raise ValueError("the table must have a row for each bit of the map and one more")
         if (scales is not None) != (table.dtype == np.int8):
             raise ValueError("scales are of a table of int8")
-        if weights.shape[0] != bias.shape[0] or (scales is not None and scales.shape[0] != bias.shape[0]):
-            raise ValueError("scales and weights must be those of the filters")
+        if (hidden_weights is None) != (hidden_bias is None):
+            raise ValueError("a hidden layer has weights and bias")
+        if hidden_weights is not None:
+            n_shown = hidden_bias.shape[0]
+            if not n_shown or n_shown % TLC_LANES:
+                raise ValueError("a hidden layer has a multiple of 16 units")
+            if hidden_weights.shape[0] != bias.shape[0] or hidden_weights.shape[1] != n_shown:
+                raise ValueError("the hidden layer's weights must be of shape (filters, hidden)")
+        if weights.shape[0] != n_shown or (scales is not None and scales.shape[0] != bias.shape[0]):
+            raise ValueError("scales and weights must be those of the filters, or weights those of the hidden layer")
         if not weights.shape[1]:
             raise ValueError("weights must be of one output or more")
         padded = _padded(weights)
         self.held = table, scales, bias, padded
+        if hidden_weights is not None:
+            hidden = _padded(hidden_weights)
+            self.held += hidden, hidden_bias
+            self.c.hidden, self.c.hidden_weights, self.c.hidden_bias = n_shown, &hidden[0], &hidden_bias[0]
         self.c.options.word_lo = self.c.options.word_hi = self.c.options.fold = self.c.options.keep_punctuation = 1
         self.c.options.bits = bits
         self.c.table, self.c.row_bytes = <const char *><size_t>table.ctypes.data, table.shape[1] * table.dtype.itemsize

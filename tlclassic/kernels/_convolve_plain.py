@@ -69,8 +69,13 @@ def add_convolved(
     """
     x = np.empty((len(out), len(bias)), dtype=np.float32)
     features(rows, indptr, table, scales, bias, x)
+    _add_products(out, x, weights)
+
+
+def _add_products(out: NDArray[np.float64], x: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
+    """Add ``x @ weights`` in the kernel's order of additions."""
     if out.shape[1] == 1:
-        lanes = (x * weights[:, 0]).reshape(len(x), len(bias) // _LANES, _LANES).cumsum(axis=1, dtype=np.float32)[:, -1]
+        lanes = (x * weights[:, 0]).reshape(len(x), x.shape[1] // _LANES, _LANES).cumsum(axis=1, dtype=np.float32)[:, -1]
         while lanes.shape[1] > 1:
             half = lanes.shape[1] // 2
             lanes = lanes[:, :half] + lanes[:, half:]
@@ -84,7 +89,9 @@ def add_convolved(
 
 
 class Convolution:
-    """Adds what texts weigh: their words have the rows of their buckets, and go through :func:`add_convolved`.
+    """Adds what texts weigh: their words have the rows of their buckets, and go through :func:`features`.
+
+    What the head weighs are those, or those of a hidden layer, ``max(0, hidden_bias + features @ hidden_weights)``.
 
     Parameters
     ----------
@@ -92,7 +99,10 @@ class Convolution:
         Of the buckets of words.
     bitmap : uint64 array
         Buckets whose bit is set have a row, in their order; of as many bits as there are buckets, or more.
-    table, scales, bias, weights : as in :func:`add_convolved`
+    table, scales, bias : as in :func:`features`
+    weights : float32 array of shape (filters, n_outputs), or (hidden, n_outputs)
+    hidden_weights, hidden_bias : float32 arrays of shapes (filters, hidden) and (hidden,), optional
+        ``hidden`` is a multiple of 16.
 
     Raises
     ------
@@ -108,6 +118,8 @@ class Convolution:
         scales: NDArray[np.float32] | None,
         bias: NDArray[np.float32],
         weights: NDArray[np.float32],
+        hidden_weights: NDArray[np.float32] | None = None,
+        hidden_bias: NDArray[np.float32] | None = None,
     ) -> None:
         self._ranks = rank_words(bitmap)
         if not 1 <= bits <= _MAX_BITS or len(bitmap) * 64 < 1 << bits:
@@ -116,22 +128,37 @@ class Convolution:
             raise ValueError("the table must have a row for each bit of the map and one more")
         if (scales is not None) != (table.dtype == np.int8):
             raise ValueError("scales are of a table of int8")
-        if len(weights) != len(bias) or (scales is not None and len(scales) != len(bias)):
-            raise ValueError("scales and weights must be those of the filters")
+        if (hidden_weights is None) != (hidden_bias is None):
+            raise ValueError("a hidden layer has weights and bias")
+        if hidden_weights is not None and hidden_bias is not None:
+            if not len(hidden_bias) or len(hidden_bias) % _LANES:
+                raise ValueError("a hidden layer has a multiple of 16 units")
+            if hidden_weights.shape != (len(bias), len(hidden_bias)):
+                raise ValueError("the hidden layer's weights must be of shape (filters, hidden)")
+        n_shown = len(bias if hidden_bias is None else hidden_bias)
+        if len(weights) != n_shown or (scales is not None and len(scales) != len(bias)):
+            raise ValueError("scales and weights must be those of the filters, or weights those of the hidden layer")
         if not weights.shape[1]:
             raise ValueError("weights must be of one output or more")
         self._hashed = Ngrams(words=(1, 1), chars=(0, 0), bits=bits, fold=True, keep_punctuation=True)
         self._bitmap = bitmap
-        self._network = table, scales, bias, weights
+        self._filters = table, scales, bias
+        self._weights, self._hidden_weights, self._hidden_bias = weights, hidden_weights, hidden_bias
 
     def add(self, texts: Texts, start: int, stop: int, out: NDArray[np.float64]) -> None:
         """Add what texts ``start`` to ``stop`` weigh to ``out``, shape (stop - start, n_outputs)."""
         if not 0 <= start <= stop <= len(texts):
             raise ValueError(f"no texts from {start} to {stop}")
-        if out.shape != (stop - start, self._network[3].shape[1]):
+        if out.shape != (stop - start, self._weights.shape[1]):
             raise ValueError("out must be of shape (stop - start, n_outputs)")
         buckets, indptr, _, _ = self._hashed.buckets(texts.items(start, stop))
-        add_convolved(out, rows_of(buckets, self._bitmap, self._ranks), indptr, *self._network)
+        x = np.empty((len(out), len(self._filters[2])), dtype=np.float32)
+        features(rows_of(buckets, self._bitmap, self._ranks), indptr, *self._filters, x)
+        if self._hidden_weights is not None and self._hidden_bias is not None:
+            inner = np.tile(self._hidden_bias.astype(np.float64), (len(x), 1))
+            _add_products(inner, x, self._hidden_weights)
+            x = np.maximum(inner, 0.0).astype(np.float32)
+        _add_products(out, x, self._weights)
 
 
 def features(

@@ -89,8 +89,10 @@ typedef struct {
     tlc_options options;
     tlc_known known;
     const char *table; /* the last of its rows is that of unknown words */
-    int64_t n_rows, row_bytes, width, filters, n_outputs;
-    const float *scales, *bias, *weights; /* scales: NULL for a table of float32; weights: as tlc_stride says */
+    int64_t n_rows, row_bytes, width, filters, hidden, n_outputs;
+    /* scales: NULL for a table of float32; weights, of what is shown to the head and of the hidden layer (none: hidden
+     * is 0): as tlc_stride says */
+    const float *scales, *bias, *weights, *hidden_weights, *hidden_bias;
 } tlc_convolution;
 
 typedef struct {
@@ -103,7 +105,8 @@ typedef struct {
     size_t padded_room;
     char *memory, *nothing;
     int16_t *codes;
-    float *best, *sums, *features;
+    float *best, *sums, *features, *activations;
+    double *inner;
     int32_t *at;
 } tlc_convolve_work;
 
@@ -114,13 +117,17 @@ static inline void tlc_convolve_free(tlc_convolve_work *w) {
 
 /* For so many texts at a time. */
 static int tlc_convolve_init(tlc_convolve_work *w, const tlc_convolution *c, size_t n_texts) {
-    const size_t filters = (size_t)c->filters;
+    const size_t filters = (size_t)c->filters, hidden = (size_t)c->hidden;
     memset(w, 0, sizeof *w);
     w->ends = malloc((n_texts + 1) * sizeof *w->ends);
-    w->memory = calloc(1, (size_t)c->row_bytes + filters * (3 * sizeof(float) + sizeof(int32_t) + sizeof(int16_t)));
+    /* The widest type first: rows and what follows are multiples of 16 numbers. */
+    w->memory = calloc(
+        1, hidden * (sizeof(double) + sizeof(float)) + (size_t)c->row_bytes +
+               filters * (3 * sizeof(float) + sizeof(int32_t) + sizeof(int16_t)));
     if (w->ends == NULL || w->memory == NULL) return -1;
-    w->nothing = w->memory;
-    w->best = (float *)(w->memory + c->row_bytes);
+    w->inner = (double *)w->memory, w->activations = (float *)(w->inner + hidden);
+    w->nothing = (char *)(w->activations + hidden);
+    w->best = (float *)(w->nothing + c->row_bytes);
     w->sums = w->best + filters, w->features = w->sums + filters;
     w->at = (int32_t *)(w->features + filters), w->codes = (int16_t *)(w->at + filters);
     return 0;
@@ -141,6 +148,15 @@ static int tlc_text_float32(const tlc_convolution *c, const char *const *rows, i
     tlc_windows_float32(w->best, w->at, w->sums, w->padded, n_windows, c->width, c->filters);
     tlc_activate_float32(w->features, w->best, c->bias, c->filters);
     return 0;
+}
+
+/* What the head is shown of a text's features: those, or the hidden layer's. */
+static inline const float *tlc_shown(const tlc_convolution *c, tlc_convolve_work *w) {
+    if (c->hidden == 0) return w->features;
+    for (int64_t k = 0; k < c->hidden; k++) w->inner[k] = (double)c->hidden_bias[k];
+    tlc_add_products(w->inner, w->features, c->hidden_weights, c->hidden, c->filters);
+    for (int64_t k = 0; k < c->hidden; k++) w->activations[k] = w->inner[k] > 0.0 ? (float)w->inner[k] : 0.0f;
+    return w->activations;
 }
 
 /* Adds what texts weigh to `out`, of shape (n, n_outputs); 0, or -1 without memory. */
@@ -166,7 +182,7 @@ static int tlc_convolve(
         } else if (tlc_text_float32(c, rows, n_rows, w)) {
             return -1;
         }
-        tlc_add_products(out, w->features, c->weights, c->n_outputs, c->filters);
+        tlc_add_products(out, tlc_shown(c, w), c->weights, c->n_outputs, c->hidden ? c->hidden : c->filters);
     }
     return 0;
 }

@@ -41,10 +41,14 @@ class ConvolutionFamily:
         self._table = arrays[prefix + "table"].reshape(-1, self._width * self._filters)
         self._scales = arrays[prefix + "scales"] if metadata["dtype"] == "int8" else None
         self._bias = arrays[prefix + "bias"]
-        self._weights = arrays[prefix + "weights"].reshape(self._filters, -1)
+        hidden = metadata.get("hidden", 0)
+        self._weights = arrays[prefix + "weights"].reshape(hidden or self._filters, -1)
+        self._hidden_weights = arrays[prefix + "hidden_weights"].reshape(-1, hidden) if hidden else None
+        self._hidden_bias = arrays[prefix + "hidden_bias"] if hidden else None
         self._scorer = load("convolve").Convolution(
-            self._bits, self._bitmap, self._table, self._scales, self._bias, self._weights
-        )
+            self._bits, self._bitmap, self._table, self._scales, self._bias, self._weights, self._hidden_weights,
+            self._hidden_bias,
+        )  # fmt: skip
 
     def add(self, piece: Piece, out: NDArray[np.float64]) -> None:
         """See :class:`tlclassic.runtime.words.Family`; the kernel reads texts where they lie."""
@@ -54,7 +58,8 @@ class ConvolutionFamily:
         """See :class:`tlclassic.runtime.words.Family`; every word, for most stand in no filter's largest window.
 
         Of each filter above zero, a word of the largest window has what it adds there times the filter's weight, and
-        no word has the filter's bias times its weight.
+        no word has the filter's bias times its weight. With a hidden layer the filter's weight is that which it has in
+        this text: over the units that are above zero here.
         """
         words = load("ngrams").Ngrams(words=(1, 1), chars=(0, 0), bits=self._bits, fold=True, keep_punctuation=True)
         spans = words.spans(text)
@@ -62,8 +67,9 @@ class ConvolutionFamily:
         rows = load("convolve").rows_of(buckets, self._bitmap, load("score").rank_words(self._bitmap))
         values = self._values(rows)
         first, largest = _largest_windows(values)
-        bias, head = self._bias.astype(np.float64), self._weights[:, output].astype(np.float64)
+        bias = self._bias.astype(np.float64)
         active = bias + largest > 0
+        constant, head = self._head(np.maximum(bias + largest, 0.0), output)
         shares = np.zeros(len(rows))
         for offset in range(self._width):
             places = first + offset
@@ -74,7 +80,16 @@ class ConvolutionFamily:
             (text[start:end], start, end, share)
             for (_, _, start, end), share in zip(spans, shares.tolist(), strict=True)
         ]
-        return float(bias[active] @ head[active]), weighed
+        return constant + float(bias[active] @ head[active]), weighed
+
+    def _head(self, features: NDArray[np.float64], output: int) -> tuple[float, NDArray[np.float64]]:
+        """``(constant, weights)`` of the output as it is around these activations: linear in the filters."""
+        weights = self._weights[:, output].astype(np.float64)
+        if self._hidden_weights is None or self._hidden_bias is None:
+            return 0.0, weights
+        layer, bias = self._hidden_weights.astype(np.float64), self._hidden_bias.astype(np.float64)
+        weights = np.where(features @ layer + bias > 0, weights, 0.0)
+        return float(bias @ weights), layer @ weights
 
     def _values(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
         """What words add, of shape (n_words, width, filters); row -1 is the last, that of unknown words."""

@@ -20,8 +20,8 @@ __all__ = [
     "check_arrays", "check_metadata", "damaged",
 ]  # fmt: skip
 
-#: The format of metadata and arrays; raised when an older reader would misread them.
-FORMAT = 1
+#: The latest format of metadata and arrays; raised when an older reader would misread them. 2: with a hidden layer.
+FORMAT = 2
 #: The rules by which a text becomes buckets; raised whenever a bucket of some text changes.
 HASH_VERSION = 1
 #: Buckets of a bitmap that share one number in "ranks".
@@ -49,9 +49,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
 #: Number of the metadata → its smallest and largest value.
 LIMITS = {
     "outputs": (1, 1 << 16), "bits": (1, 28), "word": (1, 8), "char": (1, 32), "families": (0, 64),
-    "rows": (0, (1 << 31) - 2), "width": (1, 8), "filters": (16, 1 << 14),
+    "rows": (0, (1 << 31) - 2), "width": (1, 8), "filters": (16, 1 << 14), "hidden": (16, 1 << 14),
 }  # fmt: skip
-#: Filters of a convolution come in multiples of this.
+#: Filters and hidden units of a convolution come in multiples of this.
 LANES = 16
 #: Types of its table: a kernel for float16 would not be faster than that for float32.
 CONVOLUTION_DTYPES = ("float32", "int8")
@@ -164,10 +164,10 @@ def _check_vectors(family: dict[str, Any], where: str) -> None:
 def _check_convolution(family: dict[str, Any], where: str) -> None:
     _choice(family, "dtype", where, CONVOLUTION_DTYPES)
     _integer(family, "bits", where, *LIMITS["bits"])
-    for name in ("rows", "width", "filters"):
+    for name in ("rows", "width", "filters", *(("hidden",) if "hidden" in family else ())):
         _integer(family, name, where, *LIMITS[name])
-    if family["filters"] % LANES:
-        raise damaged(f"{where}filters must be a multiple of {LANES}; got {family['filters']}")
+        if name in ("filters", "hidden") and family[name] % LANES:
+            raise damaged(f"{where}{name} must be a multiple of {LANES}; got {family[name]}")
 
 
 def _field(state: dict[str, Any], name: str, where: str, kind: type) -> Any:
@@ -294,9 +294,13 @@ def _check_convolution_arrays(family: dict[str, Any], arrays: Any, number: int, 
     table = _array(arrays, f"{number}/table", "i1" if coded else "<f4")
     if len(table) != (rows + 1) * columns:
         raise damaged(f"array '{number}/table' must hold {rows} rows and one more of {columns}; got {len(table)}")
-    if not _is_finite(_array(arrays, f"{number}/bias", "<f4", filters)):
-        raise damaged(f"array '{number}/bias' must be finite")
-    _array(arrays, f"{number}/weights", "<f4", filters * outputs)
+    sizes, hidden = {"bias": filters}, family.get("hidden", 0)
+    if hidden:
+        sizes |= {"hidden_bias": hidden, "hidden_weights": filters * hidden}
+    for name, size in sizes.items():
+        if not _is_finite(_array(arrays, f"{number}/{name}", "<f4", size)):
+            raise damaged(f"array '{number}/{name}' must be finite")
+    _array(arrays, f"{number}/weights", "<f4", (hidden or filters) * outputs)
     # The largest code stands for the largest number only where the scale is positive.
     if coded and not all(0 < scale < math.inf for scale in _array(arrays, f"{number}/scales", "<f4", filters).tolist()):
         raise damaged(f"array '{number}/scales' must be positive and finite")
