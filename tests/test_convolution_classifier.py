@@ -119,11 +119,13 @@ def test_empty_and_unknown_texts_have_probabilities():
 
 
 @pytest.mark.parametrize("hidden", [0, 16])
-def test_the_gradient_is_that_of_finite_differences(hidden):
+@pytest.mark.parametrize("sums", [0, 16])
+def test_the_gradient_is_that_of_finite_differences(sums, hidden):
     random = np.random.default_rng(0)
-    network = Network.start(random.normal(size=(6, 5)).astype(np.float32), 2, 16, hidden, 3, random)
+    vectors = random.normal(size=(6, 5)).astype(np.float32)
+    network = Network.start(vectors, 3, random, width=2, filters=16, sums=sums, hidden=hidden)
     parts = [name for name, value in vars(network).items() if value is not None]
-    assert ("hidden_weights" in parts) == bool(hidden)
+    assert ("sums" in parts, "hidden_weights" in parts) == (bool(sums), bool(hidden))
     P = random.dirichlet(np.ones(3), size=4).astype(np.float32)
     batch = Batch(np.array([0, 1, 2, 3, 1, 4], np.int32), np.array([0, 2, 3, 6, 6]), P, np.ones(4, np.float32))
 
@@ -170,6 +172,7 @@ def test_batches_hold_every_text_once():
         ({"filters": 17}, "filters must be a multiple of 16; got 17"),
         ({"hidden": 17}, "hidden must be a multiple of 16, or 0; got 17"),
         ({"hidden": -16}, "hidden must be"),
+        ({"sums": 8}, "sums must be a multiple of 16, or 0; got 8"),
         ({"width": 9}, "width must be"),
         ({"epochs": 0}, "epochs must be"),
         ({"dropout": 1.0}, "dropout must be"),

@@ -31,15 +31,20 @@ def make_texts(n=90, seed=0):
     return [" ".join(random.choice([*WORDS, "unknown"], random.integers(1, 12))) for _ in range(n)]
 
 
-def convolution(width=3, filters=16, seed=0, words=WORDS, bits=16, hidden=0):
+def convolution(width=3, filters=16, seed=0, words=WORDS, bits=16, sums=0, hidden=0):
     random = np.random.default_rng(seed)
     buckets = np.sort(word_buckets(words, bits))
     assert buckets[0] >= 0
     table = random.normal(size=(len(words) + 1, width * filters)).astype(np.float32)
     bias = random.normal(size=filters).astype(np.float32)
-    layer = (random.normal(size=(filters, hidden)), random.normal(size=hidden)) if hidden else ()
+    beside = {}
+    if sums:
+        beside["sum_table"] = random.normal(size=(len(words) + 1, sums))
+    if hidden:
+        beside |= {"hidden_weights": random.normal(0, 0.2, (filters + sums, hidden)), "hidden_bias": np.ones(hidden)}
     frequency = 1.0 / np.arange(1.0, len(words) + 1.0)
-    return TextConvolution(buckets, bits, table, bias, frequency, *(part.astype(np.float32) for part in layer))
+    beside = {name: value.astype(np.float32) for name, value in beside.items()}
+    return TextConvolution(buckets, bits, table, bias, frequency, **beside)
 
 
 def distinct(words, bits):
@@ -62,15 +67,18 @@ def logits_of(model, texts):
     rows = []
     for text in texts:
         words = [known.get(span[1], -1) for span in words_of(source.bits).spans(text)]
-        sums = [
+        windows = [
             sum(
                 (table[words[p + o], o] for o in range(source.width) if 0 <= p + o < len(words)),
                 np.zeros(source.filters),
             )
             for p in range(1 - source.width, len(words))
         ]
-        largest = np.max(sums, axis=0) if words else np.zeros(source.filters)
+        largest = np.max(windows, axis=0) if words else np.zeros(source.filters)
         features = np.maximum(0, source.bias + largest)
+        if source.sums:
+            summed = source.sum_table[words].astype(np.float64).sum(axis=0) / np.sqrt(len(words) or 1)
+            features = np.append(features, summed)
         if source.hidden:
             features = np.maximum(0, source.hidden_bias + features @ source.hidden_weights.astype(np.float64))
         rows.append(features)
@@ -81,7 +89,8 @@ def logits_of(model, texts):
 def trained(request):
     texts = ["not good", "very good film", "bad plot", "not bad", "great film", "dull plot"] * 6
     labels = [False, True, False, True, True, False] * 6
-    options = {"filters": 16, "hidden": request.param, "vectors": None, "epochs": 30, "batch_size": 8}
+    options = {"filters": 16, "sums": request.param, "hidden": request.param, "vectors": None, "epochs": 30}
+    options["batch_size"] = 8
     return ConvolutionClassifier(**options).fit(texts, labels), texts, labels
 
 
@@ -90,16 +99,16 @@ def trained(request):
 
 @pytest.mark.parametrize(("width", "filters"), [(1, 16), (2, 32), (3, 16), (8, 48)])
 @pytest.mark.parametrize("n_classes", [2, 3])
-@pytest.mark.parametrize("hidden", [0, 32])
-def test_logits_are_those_of_the_definition(width, filters, n_classes, hidden):
-    model = pipeline(n_classes, width=width, filters=filters, hidden=hidden)
+@pytest.mark.parametrize(("sums", "hidden"), [(0, 0), (0, 32), (16, 0), (32, 16)])
+def test_logits_are_those_of_the_definition(width, filters, n_classes, sums, hidden):
+    model = pipeline(n_classes, width=width, filters=filters, sums=sums, hidden=hidden)
     texts = [*make_texts(40, 5), *ODD]
     compiled = compile(model)
     got = compiled.decision_function(texts)
     expected = logits_of(model, texts)
     np.testing.assert_allclose(got.reshape(len(texts), -1), expected, atol=1e-5 * np.abs(expected).max())
-    # An older tlclassic that would misread a hidden layer reads no file of a later format.
-    assert compiled.metadata["format"] == (2 if hidden else 1)
+    # An older tlclassic that would misread them reads no file of a later format.
+    assert compiled.metadata["format"] == (2 if sums or hidden else 1)
     assert np.ptp(expected, axis=0).min() > 0.5
     np.testing.assert_array_equal(compiled.predict(texts), model.predict(texts))
     np.testing.assert_allclose(compiled.predict_proba(texts), model.predict_proba(texts), atol=1e-5)
@@ -182,13 +191,23 @@ def test_words_that_share_a_bucket_share_a_row(bits, rows):
     np.testing.assert_allclose(compiled.decision_function(texts), logits_of(model, texts), atol=1e-5)
 
 
-@pytest.mark.parametrize("hidden", [0, 32])
-def test_a_saved_convolution(hidden):
-    source = convolution(hidden=hidden)
+@pytest.mark.parametrize(
+    ("sums", "hidden", "more", "last"),
+    [
+        (0, 0, [], "filter15"),
+        (16, 0, ["sum_table"], "sum15"),
+        (0, 32, ["hidden_bias", "hidden_weights"], "hidden31"),
+        (16, 32, ["sum_table", "hidden_bias", "hidden_weights"], "hidden31"),
+    ],
+)
+def test_a_saved_convolution(sums, hidden, more, last):
+    source = convolution(sums=sums, hidden=hidden)
     metadata, arrays = source.to_state()
     assert metadata == {"bits": 16}
-    assert sorted(arrays) == ["bias", "buckets", "frequency", *["hidden_bias", "hidden_weights"][:hidden], "table"]
-    assert source.get_feature_names_out()[-1] == ("hidden31" if hidden else "filter15")
+    assert sorted(arrays) == sorted(["bias", "buckets", "frequency", "table", *more])
+    assert source.get_feature_names_out()[-1] == last
+    assert source.transform(ODD).shape == (len(ODD), source.n_features)
+    np.testing.assert_allclose(source.exact(ODD), source.transform(ODD), atol=1e-4)
     np.testing.assert_array_equal(TextConvolution.from_state(metadata, arrays).transform(ODD), source.transform(ODD))
 
 
@@ -217,9 +236,13 @@ def test_saved_buckets_that_are_refused(changed, message):
         ({"hidden_weights": np.zeros((15, 32))}, "hidden layer has shapes"),
         ({"hidden_weights": np.zeros((16, 24)), "hidden_bias": np.zeros(24)}, "hidden layer has shapes"),
         ({"hidden_weights": np.full((16, 32), np.nan)}, "not finite"),
+        ({"sum_table": np.zeros((4, 16))}, "table of sums has shape"),
+        ({"sum_table": np.zeros((len(WORDS) + 1, 24))}, "table of sums has shape"),
+        ({"sum_table": np.zeros((len(WORDS) + 1, 0))}, "table of sums has shape"),
+        ({"sum_table": np.zeros((len(WORDS) + 1, 16))}, "hidden layer has shapes"),
     ],
 )
-def test_a_saved_hidden_layer_that_is_refused(changed, message):
+def test_saved_sums_and_hidden_layers_that_are_refused(changed, message):
     metadata, arrays = convolution(hidden=32).to_state()
     with pytest.raises(CorruptArtifactError, match=message):
         TextConvolution.from_state(metadata, {**arrays, **changed})
@@ -229,7 +252,7 @@ def test_a_saved_hidden_layer_that_is_refused(changed, message):
 def test_half_a_hidden_layer_is_refused(name):
     metadata, arrays = convolution(hidden=32).to_state()
     arrays.pop(name)
-    with pytest.raises(CorruptArtifactError, match="incomplete or altered"):
+    with pytest.raises(CorruptArtifactError, match="hidden layer has shapes"):
         TextConvolution.from_state(metadata, arrays)
 
 
@@ -264,20 +287,24 @@ def test_signed_codes():
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_int8_agrees(n_classes):
-    model = pipeline(n_classes, filters=32)
+@pytest.mark.parametrize("sums", [0, 16])
+def test_int8_agrees(n_classes, sums):
+    model = pipeline(n_classes, filters=32, sums=sums)
     texts = [*make_texts(300, 3), *ODD]
     compiled = compile(model, dtype="int8", texts=texts)
     assert compiled._arrays["0/table"].dtype == np.int8
-    assert compiled._arrays["0/scales"].shape == (32,)
+    assert compiled._arrays["0/scales"].shape == (32 + sums,)
     report = compiled.metadata["report"]["steps"][-1]
     assert report["step"] == "int8"
     assert report["agreement"] > 0.95
     assert 0 < report["max_logit_error"] < 0.2
     # What the codes stand for is what is scored.
-    table = compiled._arrays["0/table"].reshape(-1, 32) * compiled._arrays["0/scales"]
-    coded = pipeline(n_classes, filters=32)
-    coded[0].table = table.reshape(-1, 96)
+    windows, summed = np.split(compiled._arrays["0/table"].reshape(len(WORDS) + 1, -1), [96], axis=1)
+    scales = compiled._arrays["0/scales"]
+    coded = pipeline(n_classes, filters=32, sums=sums)
+    coded[0].table = windows * np.tile(scales[:32], 3)
+    if sums:
+        coded[0].sum_table = summed * scales[32:]
     expected = logits_of(coded, texts)
     expected = expected if n_classes == 2 else expected - expected.mean(axis=1, keepdims=True)
     np.testing.assert_allclose(
@@ -311,8 +338,15 @@ def test_rows_near_that_of_unknown_words_and_rare_ones_go_first():
     weights[:], weights[3] = 0.0, 1.0
     layer = np.zeros((16, 16), np.float32), np.zeros(16, np.float32)
     layer[0][:8, 3], layer[0][8:, 4] = 1.0, 1.0
-    ranked = rank(ConvolutionTable(10, np.arange(4), table, np.zeros(16, np.float32), weights, frequency, *layer))
-    assert ranked.order.tolist() == [2, 1, 0, 3]
+    folded = ConvolutionTable(10, np.arange(4), table, np.zeros(16, np.float32), weights, frequency, None, *layer)
+    assert rank(folded).order.tolist() == [2, 1, 0, 3]
+    # Sums count as well.
+    sums = np.zeros((5, 16), np.float32)
+    sums[3] = 100.0
+    folded = ConvolutionTable(
+        10, np.arange(4), table, np.zeros(16, np.float32), np.vstack([weights, weights]), frequency, sums
+    )
+    assert rank(folded).order.tolist() == [3, 2, 1, 0]
 
 
 def test_a_pruned_word_is_an_unknown_word():

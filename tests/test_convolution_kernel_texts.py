@@ -23,16 +23,18 @@ def packed(there: Any) -> Any:
     return np.packbits(bits, bitorder="little").view("<u8").astype(np.uint64)
 
 
-def network(random: Any, there: Any, outputs: int, *, int8: bool, width: int, filters: int) -> tuple[Any, ...]:
+def network(
+    random: Any, there: Any, outputs: int, *, int8: bool, width: int, filters: int, sums: int = 0
+) -> tuple[Any, ...]:
     """Map, table, scales, bias and weights with random numbers."""
-    shape = int(np.sum(there)) + 1, width * filters
+    shape = int(np.sum(there)) + 1, width * filters + sums
     table = random.integers(-127, 128, shape).astype(np.int8) if int8 else random.normal(size=shape)
     return (
         packed(there),
         table if int8 else table.astype(np.float32),
-        random.random(filters, dtype=np.float32) if int8 else None,
+        random.random(filters + sums, dtype=np.float32) if int8 else None,
         random.normal(size=filters).astype(np.float32),
-        random.normal(size=(filters, outputs)).astype(np.float32),
+        random.normal(size=(filters + sums, outputs)).astype(np.float32),
     )
 
 
@@ -40,14 +42,14 @@ def with_hidden(random: Any, parts: tuple[Any, ...], hidden: int) -> tuple[Any, 
     """The same with a hidden layer of so many units between filters and outputs."""
     *first, bias, weights = parts
     head = random.normal(size=(hidden, weights.shape[1])).astype(np.float32)
-    layer = random.normal(size=(len(bias), hidden)).astype(np.float32)
+    layer = random.normal(size=(len(weights), hidden)).astype(np.float32)
     return *first, bias, head, layer, random.normal(size=hidden).astype(np.float32)
 
 
-def added(module: Any, texts: Any, start: int, stop: int, bits: int, parts: tuple[Any, ...]) -> Any:
+def added(module: Any, texts: Any, start: int, stop: int, bits: int, parts: tuple[Any, ...], sums: int = 0) -> Any:
     out = np.full((stop - start, parts[4].shape[1]), 0.5)
     made = load("score").Texts(texts) if module is kernel else _score_plain.Texts(texts)
-    module.Convolution(bits, *parts).add(made, start, stop, out)
+    module.Convolution(bits, *parts, sums=sums).add(made, start, stop, out)
     return out.tolist()
 
 
@@ -60,20 +62,21 @@ def added(module: Any, texts: Any, start: int, stop: int, bits: int, parts: tupl
     st.integers(1, 8),
     st.sampled_from([16, 32, 48, 96, 112]),
     st.sampled_from([0, 0, 16, 32, 64, 80]),
+    st.sampled_from([0, 0, 16, 64, 80]),
     st.sampled_from(kernel.levels()),
 )
-def test_logits_are_those_of_the_twin(seed, texts, buckets, int8, width, filters, hidden, level):
+def test_logits_are_those_of_the_twin(seed, texts, buckets, int8, width, filters, hidden, sums, level):
     random = np.random.default_rng(seed)
     bits, share = buckets
     there = random.random(1 << bits) < share
-    parts = network(random, there, int(random.integers(1, 11)), int8=int8, width=width, filters=filters)
+    parts = network(random, there, int(random.integers(1, 11)), int8=int8, width=width, filters=filters, sums=sums)
     if hidden:
         parts = with_hidden(random, parts, hidden)
     start = int(random.integers(0, len(texts) + 1))
     kernel.set_level(level)
-    found = added(kernel, texts, start, len(texts), bits, parts)
+    found = added(kernel, texts, start, len(texts), bits, parts, sums)
     kernel.set_level(kernel.levels()[-1])
-    assert found == added(plain, texts, start, len(texts), bits, parts)
+    assert found == added(plain, texts, start, len(texts), bits, parts, sums)
 
 
 @pytest.mark.parametrize("texts", [[b"a f\xffilm", "b"], ("a film", ""), np.array(["josé a", "film"]), []])
@@ -86,8 +89,24 @@ def test_many_texts_and_a_long_one():
     random = np.random.default_rng(2)
     texts = [" ".join(random.choice(WORDS, random.integers(0, 9))) for _ in range(1100)]
     texts[700] = "a fine film " * 3000
-    parts = network(random, random.random(1 << 10) < 0.3, 2, int8=True, width=4, filters=32)
-    assert added(kernel, texts, 0, 1100, 10, parts) == added(plain, texts, 0, 1100, 10, parts)
+    for int8 in (True, False):
+        parts = network(random, random.random(1 << 10) < 0.3, 2, int8=int8, width=4, filters=32, sums=16)
+        assert added(kernel, texts, 0, 1100, 10, parts, 16) == added(plain, texts, 0, 1100, 10, parts, 16)
+
+
+def test_sums_by_hand():
+    # Two unknown words of 3 each: 6 by the root of 2. Sums of thousands of words fit as well.
+    table = np.zeros((1, 32), dtype=np.int8)
+    table[0, 16], table[0, 17] = 3, -127
+    scales, weights = np.ones(32, np.float32), np.zeros((32, 2), np.float32)
+    weights[16, 0] = weights[17, 1] = 1.0
+    parts = np.zeros(1, np.uint64), table, scales, np.zeros(16, np.float32), weights
+    texts = ["a film", "", "film " * 10_000]
+    for module in (kernel, plain):
+        found = np.array(added(module, texts, 0, 3, 6, parts, 16))
+        np.testing.assert_allclose(found[0], [0.5 + 6 / np.sqrt(2), 0.5 - 254 / np.sqrt(2)], rtol=1e-6)
+        assert found[1].tolist() == [0.5, 0.5]
+        np.testing.assert_allclose(found[2], [0.5 + 300, 0.5 - 12_700], rtol=1e-6)
 
 
 def test_buckets_that_lie_side_by_side():
@@ -141,14 +160,18 @@ def layer(filters: int, hidden: int) -> dict[str, Any]:
         ({"bits": 32}, "the map must have a bit for each bucket"),
         ({"bitmap": np.full(1, 2**64 - 1, np.uint64)}, "a row for each bit of the map and one more"),
         ({"scales": None}, "scales are of a table of int8"),
-        ({"scales": np.ones(15, np.float32)}, "must be those of the filters"),
-        ({"weights": np.zeros((15, 1), np.float32)}, "must be those of the filters"),
+        ({"scales": np.ones(15, np.float32)}, "must be those of filters and sums"),
+        ({"weights": np.zeros((15, 1), np.float32)}, "must be those of filters and sums"),
+        ({"sums": 8}, "sums must be a multiple of 16, or 0"),
+        ({"sums": -16}, "sums must be a multiple of 16, or 0"),
+        ({"sums": 32}, "sums must be a multiple of 16, or 0"),
+        ({"sums": 16}, "windows must be of 1 to 8 words|must be those of filters and sums"),
         ({"weights": np.zeros((16, 0), np.float32)}, "one output or more"),
         ({"hidden_weights": np.zeros((16, 32), np.float32)}, "a hidden layer has weights and bias"),
         ({"hidden_bias": np.zeros(32, np.float32)}, "a hidden layer has weights and bias"),
         (layer(16, 24), "a multiple of 16 units"),
         (layer(16, 0), "a multiple of 16 units"),
-        (layer(15, 16), r"of shape \(filters, hidden\)"),
+        (layer(15, 16), r"of shape \(filters \+ sums, hidden\)"),
         (layer(16, 32), "or weights those of the hidden layer"),
     ],
 )

@@ -47,37 +47,40 @@ def bitmap_of(buckets, size):
     return {"bitmap": bitmap, "ranks": (np.cumsum(counts) - counts).astype(np.uint32)}
 
 
-def convolution(rng, outputs, dtype="int8", width=3, filters=32, hidden=0):
+def convolution(rng, outputs, dtype="int8", width=3, filters=32, sums=0, hidden=0):
     """A family of type "convolution" with random numbers: its metadata and arrays."""
     arrays = bitmap_of(list(ROWS), 1 << BITS)
-    size = (len(WORDS) + 1) * width * filters
+    size = (len(WORDS) + 1) * (width * filters + sums)
     if dtype == "int8":
         arrays["table"] = rng.integers(-127, 128, size).astype(np.int8)
-        arrays["scales"] = rng.uniform(0.001, 0.02, filters).astype(np.float32)
+        arrays["scales"] = rng.uniform(0.001, 0.02, filters + sums).astype(np.float32)
     else:
         arrays["table"] = rng.normal(size=size).astype(np.float32)
     arrays["bias"] = rng.normal(size=filters).astype(np.float32)
-    arrays["weights"] = rng.normal(size=(hidden or filters) * outputs).astype(np.float32)
+    arrays["weights"] = rng.normal(size=(hidden or filters + sums) * outputs).astype(np.float32)
     family = {
         "type": "convolution", "rows": len(WORDS), "width": width, "filters": filters, "dtype": dtype,
         "bits": BITS,
     }  # fmt: skip
+    if sums:
+        family["sums"] = sums
     if hidden:
         family["hidden"] = hidden
-        arrays["hidden_weights"] = rng.normal(size=filters * hidden).astype(np.float32)
+        arrays["hidden_weights"] = rng.normal(size=(filters + sums) * hidden).astype(np.float32)
         arrays["hidden_bias"] = rng.normal(size=hidden).astype(np.float32)
     return family, arrays
 
 
-def good(outputs=3, dtype="int8", hidden=0, **metadata):
-    return CASES["state"](outputs, convolution(np.random.default_rng(2), outputs, dtype, hidden=hidden), **metadata)
+def good(outputs=3, dtype="int8", sums=0, hidden=0, **metadata):
+    family = convolution(np.random.default_rng(2), outputs, dtype, sums=sums, hidden=hidden)
+    return CASES["state"](outputs, family, **metadata)
 
 
 def mixed(outputs=3):
     rng = np.random.default_rng(4)
     families = [
         convolution(rng, outputs, "float32"), CASES["ngrams"](rng, outputs),
-        CASES["vectors"](rng, outputs, WORDS), convolution(rng, outputs, width=2),
+        CASES["vectors"](rng, outputs, WORDS), convolution(rng, outputs, width=2, sums=16, hidden=32),
     ]  # fmt: skip
     return CompiledClassifier(*CASES["state"](outputs, *families))
 
@@ -86,18 +89,21 @@ def expected_logits(metadata, arrays, texts):
     """In plain Python, by the definition."""
     family, outputs = metadata["families"][0], metadata["outputs"]
     width, filters = family["width"], family["filters"]
-    table = arrays["0/table"].astype(np.float64).reshape(-1, width, filters)
-    table = table * arrays["0/scales"] if family["dtype"] == "int8" else table
+    table, summed = np.split(arrays["0/table"].astype(np.float64).reshape(len(WORDS) + 1, -1), [width * filters], axis=1)
+    table = table.reshape(-1, width, filters)
+    if family["dtype"] == "int8":
+        table, summed = table * arrays["0/scales"][:filters], summed * arrays["0/scales"][filters:]
     logits = []
     for text in texts:
         rows = [ROWS.get(bucket, -1) for _, bucket, _, _ in hashed().spans(text)]
-        sums = [] if rows else [np.zeros(filters)]
+        windows = [] if rows else [np.zeros(filters)]
         for first in range(1 - width, len(rows)) if rows else ():
             inside = [(first + o, o) for o in range(width) if 0 <= first + o < len(rows)]
-            sums.append(sum(table[rows[place], o] for place, o in inside))
-        features = np.maximum(0.0, arrays["0/bias"] + np.max(sums, axis=0))
+            windows.append(sum(table[rows[place], o] for place, o in inside))
+        sums = sum((summed[row] for row in rows), np.zeros(summed.shape[1])) / np.sqrt(len(rows) or 1)
+        features = np.append(np.maximum(0.0, arrays["0/bias"] + np.max(windows, axis=0)), sums)
         if "hidden" in family:
-            layer = arrays["0/hidden_weights"].reshape(filters, -1).astype(np.float64)
+            layer = arrays["0/hidden_weights"].reshape(len(features), -1).astype(np.float64)
             features = np.maximum(0.0, arrays["0/hidden_bias"] + features @ layer)
         logits.append(arrays["bias"] + features @ arrays["0/weights"].reshape(-1, outputs).astype(np.float64))
     return np.array(logits)
@@ -159,14 +165,15 @@ def test_a_map_of_fewer_bits_than_a_block():
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 @pytest.mark.parametrize("outputs", [1, 2, 3, 20])
-@pytest.mark.parametrize("hidden", [0, 16, 48])
-def test_scores_are_those_of_the_definition(dtype, outputs, hidden):
-    metadata, arrays = good(outputs, dtype, hidden)
+@pytest.mark.parametrize("hidden", [0, 48])
+@pytest.mark.parametrize("sums", [0, 16])
+def test_scores_are_those_of_the_definition(dtype, outputs, sums, hidden):
+    metadata, arrays = good(outputs, dtype, sums, hidden)
     model = CompiledClassifier(metadata, arrays)
     expected = expected_logits(metadata, arrays, TEXTS)
     assert np.ptp(expected, axis=0).min() > 0.1
     got = model.decision_function(TEXTS)
-    np.testing.assert_allclose(got.reshape(len(TEXTS), -1), expected, atol=1e-4 * max(1, hidden))
+    np.testing.assert_allclose(got.reshape(len(TEXTS), -1), expected, atol=1e-5 * max(10, np.abs(expected).max()))
     best = (got > 0).astype(int) if outputs == 1 else got.argmax(axis=1)
     np.testing.assert_array_equal(model.predict(TEXTS), model.classes_[best])
     assert f"({max(2, outputs)} classes, convolution, " in repr(model)
@@ -239,8 +246,9 @@ def test_several_labels_with_thresholds():
 @pytest.mark.parametrize("outputs", [1, 3])
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 @pytest.mark.parametrize("hidden", [0, 32])
-def test_an_explanation_sums_to_the_logit(outputs, dtype, hidden):
-    model = CompiledClassifier(*good(outputs, dtype, hidden))
+@pytest.mark.parametrize("sums", [0, 16])
+def test_an_explanation_sums_to_the_logit(outputs, dtype, sums, hidden):
+    model = CompiledClassifier(*good(outputs, dtype, sums, hidden))
     for text in TEXTS:
         for label in model.classes_ if len(text) < 100 else [None]:
             explanation = model.explain(text, label)
@@ -273,6 +281,20 @@ def test_what_a_word_weighs():
     assert [(part.text, part.start, part.end, part.weight) for part in found.contributions] == [
         ("Fine", 0, 4, 1.0), ("film", 5, 9, 1.5), (",", 9, 10, 0.0), ("a", 11, 12, 0.0), ("film", 13, 17, 0.0),
         ("Dull", 18, 22, 0.0),
+    ]  # fmt: skip
+
+
+def test_what_a_word_weighs_in_a_sum():
+    metadata, arrays = good(1, "float32", sums=16)
+    table = np.zeros((len(WORDS) + 1, 3 * 32 + 16), dtype=np.float32)
+    table[row_of("film"), -1], table[row_of("dull"), -1] = 3.0, -1.0
+    weights = np.zeros(48, dtype=np.float32)
+    weights[-1] = 10.0
+    arrays.update({"0/table": table.ravel(), "0/weights": weights, "bias": np.array([0.25])})
+    found = CompiledClassifier(metadata, arrays).explain("film, dull film", "c1")
+    assert found.logit == pytest.approx(0.25 + 10.0 * (3.0 - 1.0 + 3.0) / 2.0)
+    assert [(part.text, part.weight) for part in found.contributions] == [
+        ("film", 15.0), (",", 0.0), ("dull", -5.0), ("film", 15.0),
     ]  # fmt: skip
 
 
@@ -333,10 +355,13 @@ def test_copies_and_files(tmp_path):
         ("hidden", 40, "families[0].hidden must be a multiple of 16; got 40"),
         ("hidden", None, "families[0].hidden must be of type int; got None"),
         ("hidden", 16, "array '0/hidden_bias' must hold 16 numbers; got 32"),
+        ("sums", 0, "families[0].sums must be from 16 to 16384; got 0"),
+        ("sums", 24, "families[0].sums must be a multiple of 16; got 24"),
+        ("sums", 32, "array '0/table' must hold 6 rows and one more of 128; got 784"),
     ],
 )
 def test_metadata_that_is_refused(name, value, message):
-    metadata, arrays = good(hidden=32 if name == "hidden" else 0)
+    metadata, arrays = good(sums=16 if name == "sums" else 0, hidden=32 if name == "hidden" else 0)
     metadata["families"][0][name] = value
     with pytest.raises(CorruptArtifactError, match=re.escape(message)):
         CompiledClassifier(metadata, arrays)
@@ -347,7 +372,7 @@ def test_metadata_that_is_refused(name, value, message):
     "name", ["bitmap", "ranks", "table", "scales", "bias", "weights", "hidden_weights", "hidden_bias"]
 )
 def test_arrays_that_are_refused(dtype, name):
-    metadata, arrays = good(dtype=dtype, hidden=16)
+    metadata, arrays = good(dtype=dtype, sums=16, hidden=16)
     if f"0/{name}" not in arrays:
         return
     array = arrays[f"0/{name}"]

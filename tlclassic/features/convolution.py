@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 
@@ -15,9 +16,11 @@ from tlclassic.features.ngrams import MAX_BITS
 from tlclassic.features.tokens import batches
 from tlclassic.kernels import load
 
-__all__ = ["TextConvolution", "find_rows", "word_buckets", "words_of"]
+__all__ = ["TextConvolution", "averaging", "find_rows", "sums_of", "word_buckets", "words_of"]
 
-_HIDDEN = ("hidden_weights", "hidden_bias")
+#: Arrays of a saved one; then those that only some have, all float32.
+_ALWAYS = {"buckets": np.int64, "table": np.float32, "bias": np.float32, "frequency": np.float64}
+_AT_TIMES = ("sum_table", "hidden_weights", "hidden_bias")
 
 
 class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -25,8 +28,9 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     Embedding and filters are one table: what each word adds to a filter in each place of a window. Feature f is
     ``max(0, bias[f] + max over windows of the sum of its words)``. A window may reach beyond either end of the text,
-    where nothing is added. With a hidden layer, the features are ``max(0, hidden_bias + those @ hidden_weights)``: what
-    filters say together. Words are those of :class:`tlclassic.NgramVectorizer`, known by their hash: no text of a
+    where nothing is added. Behind those come sums over the text, divided by the root of its number of words: what is
+    said often counts more than what is said once. With a hidden layer, the features are
+    ``max(0, hidden_bias + those @ hidden_weights)``: what filters and sums say together. Words are those of :class:`tlclassic.NgramVectorizer`, known by their hash: no text of a
     word is kept. :class:`tlclassic.ConvolutionClassifier` makes it; there is nothing to fit.
 
     Parameters
@@ -40,14 +44,16 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     bias : float32 array of shape (filters,)
     frequency : float64 array of shape (n_words,)
         How often each word is to be expected, for pruning and rounding when it is compiled.
-    hidden_weights, hidden_bias : float32 arrays of shapes (filters, hidden) and (hidden,), optional
+    sum_table : float32 array of shape (n_words + 1, sums), optional
+        What each word adds to the sums, the last row that of all other words. ``sums`` is a multiple of 16.
+    hidden_weights, hidden_bias : float32 arrays of shapes (filters + sums, hidden) and (hidden,), optional
         ``hidden`` is a multiple of 16.
 
     Attributes
     ----------
     width, filters : int
-    hidden : int
-        Units of the hidden layer, 0 without.
+    sums, hidden : int
+        How many sums, and units of the hidden layer, there are; 0 without.
 
     Notes
     -----
@@ -73,20 +79,31 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         table: NDArray[np.float32],
         bias: NDArray[np.float32],
         frequency: NDArray[np.float64],
+        sum_table: NDArray[np.float32] | None = None,
         hidden_weights: NDArray[np.float32] | None = None,
         hidden_bias: NDArray[np.float32] | None = None,
     ) -> None:
         self.buckets, self.bits, self.table, self.bias, self.frequency = buckets, bits, table, bias, frequency
-        self.hidden_weights, self.hidden_bias = hidden_weights, hidden_bias
+        self.sum_table, self.hidden_weights, self.hidden_bias = sum_table, hidden_weights, hidden_bias
 
     @property
     def filters(self) -> int:
-        """How many there are; without a hidden layer, of features too."""
+        """How many there are."""
         return len(self.bias)
 
     @property
+    def sums(self) -> int:
+        """How many there are; 0 without."""
+        return 0 if self.sum_table is None else int(self.sum_table.shape[1])
+
+    @property
+    def n_features(self) -> int:
+        """How many a head is shown."""
+        return self.hidden or self.filters + self.sums
+
+    @property
     def hidden(self) -> int:
-        """Units of the hidden layer, and features then; 0 without."""
+        """Units of the hidden layer; 0 without."""
         return 0 if self.hidden_bias is None else len(self.hidden_bias)
 
     @property
@@ -107,7 +124,7 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return find_rows(found, self.buckets), indptr
 
     def transform(self, X: Any) -> NDArray[np.float32]:
-        """Features, float32 of shape (n, filters), or (n, hidden).
+        """Features, float32 of shape (n, n_features).
 
         Parameters
         ----------
@@ -120,26 +137,30 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             Names the text that is no string.
         """
         texts = check_texts(X)
-        out = np.empty((len(texts), self.filters), dtype=np.float32)
+        out = np.empty((len(texts), self.n_features), dtype=np.float32)
         start = 0
         for batch in batches(texts):
-            part = out[start : start + len(batch)]
-            load("convolve").features(*self.lookup(batch), self.table, None, self.bias, part)
+            rows, indptr = self.lookup(batch)
+            largest = np.empty((len(batch), self.filters), dtype=np.float32)
+            load("convolve").features(rows, indptr, self.table, None, self.bias, largest)
+            out[start : start + len(batch)] = self._shown(largest, rows, indptr)
             start += len(batch)
-        return np.asarray(self._shown(out), dtype=np.float32)
+        return out
 
     def exact(self, X: Any) -> NDArray[np.float64]:
         """The same in float64, without the kernel: what a compiled classifier is held against."""
         all_rows, indptr = self.lookup(list(X))
         table, bias = self.table.astype(np.float64), self.bias.astype(np.float64)
-        out = np.empty((len(indptr) - 1, self.filters))
-        for text in range(len(out)):
+        largest = np.empty((len(indptr) - 1, self.filters))
+        for text in range(len(largest)):
             rows = all_rows[indptr[text] : indptr[text + 1]]
-            out[text] = np.maximum(bias + self._windows(table[rows]).max(axis=0), 0.0)
-        return np.asarray(self._shown(out), dtype=np.float64)
+            largest[text] = np.maximum(bias + self._windows(table[rows]).max(axis=0), 0.0)
+        return self._shown(largest, all_rows, indptr)
 
-    def _shown(self, X: NDArray[Any]) -> NDArray[Any]:
-        """What a head is shown of the filters' activations (n, filters), in their type."""
+    def _shown(self, X: NDArray[Any], rows: NDArray[np.int32], indptr: NDArray[np.int64]) -> NDArray[Any]:
+        """What a head is shown of texts with these activations of the filters, (n, filters), in their type."""
+        if self.sum_table is not None:
+            X = np.hstack([X, sums_of(rows, indptr, self.sum_table.astype(X.dtype, copy=False))])
         if self.hidden_weights is None or self.hidden_bias is None:
             return X
         return np.maximum(X @ self.hidden_weights.astype(X.dtype) + self.hidden_bias.astype(X.dtype), 0)
@@ -154,9 +175,9 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return sums
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
-        """``filter0``, ``filter1``, ...; ``hidden0``, ... of a hidden layer."""
-        name, n = ("hidden", self.hidden) if self.hidden else ("filter", self.filters)
-        return np.array([f"{name}{number}" for number in range(n)], dtype=object)
+        """``filter0``, ``filter1``, ..., ``sum0``, ...; ``hidden0``, ... of a hidden layer."""
+        kinds = {"hidden": self.hidden} if self.hidden else {"filter": self.filters, "sum": self.sums}
+        return np.array([f"{kind}{number}" for kind, n in kinds.items() for number in range(n)], dtype=object)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -166,8 +187,8 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """``(metadata, arrays)`` for :meth:`from_state`."""
-        names = ("buckets", "table", "bias", "frequency", *(_HIDDEN if self.hidden else ()))
-        return {"bits": int(self.bits)}, {name: getattr(self, name) for name in names}
+        arrays = {name: getattr(self, name) for name in (*_ALWAYS, *_AT_TIMES)}
+        return {"bits": int(self.bits)}, {name: array for name, array in arrays.items() if array is not None}
 
     @classmethod
     def from_state(cls, metadata: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -178,9 +199,8 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         CorruptArtifactError
             When a part is missing or shapes do not match.
         """
-        dtypes = {"buckets": np.int64, "table": np.float32, "bias": np.float32, "frequency": np.float64}
-        if any(name in arrays for name in _HIDDEN):
-            dtypes |= dict.fromkeys(_HIDDEN, np.float32)
+        dtypes = dict(_ALWAYS)
+        dtypes.update((name, np.float32) for name in _AT_TIMES if name in arrays)
         try:
             parts = {name: np.asarray(arrays[name], dtype=dtype) for name, dtype in dtypes.items()}
             made = cls(bits=int(metadata["bits"]), **parts)
@@ -206,13 +226,16 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         inside = len(self.buckets) == 0 or (self.buckets[0] >= 0 and self.buckets[-1] < 1 << self.bits)
         if not inside or (np.diff(self.buckets) <= 0).any():
             raise CorruptArtifactError("the saved TextConvolution's buckets do not ascend.")
-        if self.hidden_weights is not None and self.hidden_bias is not None:
-            hidden = self.hidden_bias.shape
-            if len(hidden) != 1 or not hidden[0] or hidden[0] % 16 or self.hidden_weights.shape != (filters, *hidden):
-                raise CorruptArtifactError(
-                    f"the saved TextConvolution's hidden layer has shapes {self.hidden_weights.shape} and {hidden}."
-                )
-        numbers = (self.table, self.bias, self.hidden_weights, self.hidden_bias)
+        if self.sum_table is not None:
+            shape = self.sum_table.shape
+            if len(shape) != 2 or shape[0] != len(self.table) or not shape[1] or shape[1] % 16:
+                raise CorruptArtifactError(f"the saved TextConvolution's table of sums has shape {shape}.")
+        if self.hidden_weights is not None or self.hidden_bias is not None:
+            shapes = [() if layer is None else layer.shape for layer in (self.hidden_weights, self.hidden_bias)]
+            hidden = shapes[1][0] if len(shapes[1]) == 1 else 0
+            if not hidden or hidden % 16 or shapes[0] != (filters + self.sums, hidden):
+                raise CorruptArtifactError(f"the saved TextConvolution's hidden layer has shapes {shapes}.")
+        numbers = (self.table, self.bias, self.sum_table, self.hidden_weights, self.hidden_bias)
         if not all(np.isfinite(values).all() for values in numbers if values is not None):
             raise CorruptArtifactError("the saved TextConvolution holds numbers that are not finite.")
 
@@ -229,6 +252,18 @@ def word_buckets(words: Sequence[str], bits: int) -> NDArray[np.int64]:
     buckets = np.full(len(alone), -1, dtype=np.int64)
     buckets[alone] = found[indptr[:-1][alone]]
     return buckets
+
+
+def sums_of(rows: NDArray[np.int32], indptr: NDArray[np.int64], table: NDArray[Any]) -> NDArray[Any]:
+    """Of the rows of a table (n_rows, d), over each text, divided by the root of their number; (n, d), of its type."""
+    return np.asarray(averaging(rows, indptr, len(table), table.dtype) @ table)
+
+
+def averaging(rows: NDArray[np.int32], indptr: NDArray[np.int64], n_rows: int, dtype: Any) -> sp.csr_array:
+    """The matrix (n, n_rows) whose product with a table is :func:`sums_of`."""
+    lengths = np.diff(indptr)
+    shares = (1.0 / np.sqrt(np.maximum(lengths, 1))).astype(dtype).repeat(lengths)
+    return sp.csr_array((shares, rows, indptr), shape=(len(lengths), n_rows))
 
 
 def find_rows(found: NDArray[np.uint32], buckets: NDArray[np.int64]) -> NDArray[np.int32]:

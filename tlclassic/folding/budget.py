@@ -45,7 +45,7 @@ class Ranking:
             return min(buckets * n_outputs * item, sparse) + idf
         if isinstance(self.table, ConvolutionTable):
             buckets = 1 << self.table.bits
-            row = int(self.table.table.shape[1]) * (1 if dtype == "int8" else 4)
+            row = self.table.columns * (1 if dtype == "int8" else 4)
             return n_rows * row + buckets // 8 + 4 * (buckets // RANK_BLOCK)
         assert self.lengths is not None  # a ranking of words has them
         per_row = sum(n_outputs * item + (0 if block.weights is None else 4) for block in self.table.blocks)
@@ -73,10 +73,17 @@ def rank(table: Table) -> Ranking:
 
 
 def _distances(table: ConvolutionTable) -> NDArray[np.float64]:
-    """Of each word's row to that of unknown words, a filter counted by how far it moves the outputs."""
+    """Of each word's row to that of unknown words, a filter or sum counted by how far it moves the outputs."""
     importance = np.sqrt((table.reach**2).sum(axis=1)).astype(np.float32)
-    differences = (table.table[:-1] - table.table[-1]) * np.tile(importance, table.width)
-    return np.asarray(np.sqrt(np.einsum("ij,ij->i", differences, differences)), dtype=np.float64)
+    filters, sums = np.split(importance, [len(table.bias)])
+    parts = [(table.table, np.tile(filters, table.width))]
+    if table.sum_table is not None:
+        parts.append((table.sum_table, sums))
+    squares = np.zeros(len(table.buckets))
+    for values, weights in parts:
+        differences = (values[:-1] - values[-1]) * weights
+        squares += np.einsum("ij,ij->i", differences, differences)
+    return np.sqrt(squares)
 
 
 def share_that_fits(rankings: Sequence[Ranking], n_outputs: int, dtype: str, n_bytes: int) -> float | None:

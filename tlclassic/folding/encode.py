@@ -17,7 +17,7 @@ from tlclassic.vectors.words import pack_words
 
 __all__ = ["FORMAT", "HASH_VERSION", "RANK_BLOCK", "encode_tables"]
 
-#: The latest format, that of files with a hidden layer; all others are of the first.
+#: The latest format, that of convolutions with sums or a hidden layer; all others are of the first.
 FORMAT = 2
 HASH_VERSION = 1
 #: Buckets of a bit map that share one rank.
@@ -55,7 +55,7 @@ def encode_tables(
         arrays.update({f"{number}/{name}": block for name, block in blocks.items()})
     classes, classes_dtype = _classes(linear.classes)
     metadata = {
-        "format": FORMAT if any("hidden" in family for family in families) else 1,
+        "format": FORMAT if any("hidden" in family or "sums" in family for family in families) else 1,
         "hash_version": HASH_VERSION,
         "classes": classes,
         "classes_dtype": classes_dtype,
@@ -143,12 +143,17 @@ def _convolution(table: ConvolutionTable, dtype: str) -> tuple[dict[str, Any], A
     arrays: Arrays = {}
     arrays["bitmap"], arrays["ranks"] = _bitmap(table.buckets, 1 << table.bits)
     filters = len(table.bias)
-    values: NDArray[Any] = np.asarray(table.table, dtype=np.float32)
+    parts: list[NDArray[Any]] = [np.asarray(table.table, dtype=np.float32)]
+    if table.sum_table is not None:
+        parts.append(np.asarray(table.sum_table, dtype=np.float32))
     if dtype == "int8":
         # Unknown words are as frequent as the most frequent word: a text of another year is full of them.
         frequency = np.append(table.frequency, table.frequency.max(initial=0.0) or 1.0)
-        values, arrays["scales"] = encode_signed(values.reshape(-1, filters), frequency.repeat(table.width))
-    arrays["table"] = np.ascontiguousarray(values).ravel()
+        coded = [encode_signed(parts[0].reshape(-1, filters), frequency.repeat(table.width))]
+        coded += [encode_signed(sums, frequency) for sums in parts[1:]]
+        parts, arrays["scales"] = [codes for codes, _ in coded], np.concatenate([scales for _, scales in coded])
+    # A word's numbers lie together, so that they are read together.
+    arrays["table"] = np.hstack([part.reshape(len(table.buckets) + 1, -1) for part in parts]).ravel()
     arrays["bias"] = np.ascontiguousarray(table.bias, dtype=np.float32)
     arrays["weights"] = encode(table.weights, "float32")[0].ravel()
     family = {
@@ -159,6 +164,8 @@ def _convolution(table: ConvolutionTable, dtype: str) -> tuple[dict[str, Any], A
         "dtype": "int8" if dtype == "int8" else "float32",
         "rows": len(table.buckets),
     }
+    if table.sum_table is not None:
+        family["sums"] = int(table.sum_table.shape[1])
     if table.hidden_weights is not None and table.hidden_bias is not None:
         # It is small, and what it rounds off every text would have.
         arrays["hidden_weights"] = np.ascontiguousarray(table.hidden_weights, dtype=np.float32).ravel()

@@ -231,6 +231,7 @@ def _fold_convolution(place: str, source: TextConvolution, coef: Matrix) -> Fold
         bias=source.bias,
         weights=np.ascontiguousarray(coef.T, dtype=np.float64),
         frequency=np.asarray(source.frequency, dtype=np.float64),
+        sum_table=source.sum_table,
         hidden_weights=source.hidden_weights,
         hidden_bias=source.hidden_bias,
     )

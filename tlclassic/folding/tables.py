@@ -162,11 +162,13 @@ class ConvolutionTable:
     table : float32 array of shape (n_words + 1, width * filters)
         The last row is that of all other words.
     bias : float32 array of shape (filters,)
-    weights : float64 array of shape (filters, n_outputs), or (hidden, n_outputs)
+    weights : float64 array of shape (filters + sums, n_outputs), or (hidden, n_outputs)
     frequency : float64 array of shape (n_words,)
         How often each word is to be expected, up to a factor.
-    hidden_weights, hidden_bias : float32 arrays of shapes (filters, hidden) and (hidden,), or None
-        Of a layer between the filters and the outputs.
+    sum_table : float32 array of shape (n_words + 1, sums), or None
+        What each word adds to sums over the text.
+    hidden_weights, hidden_bias : float32 arrays of shapes (filters + sums, hidden) and (hidden,), or None
+        Of a layer between all that and the outputs.
     """
 
     bits: int
@@ -175,6 +177,7 @@ class ConvolutionTable:
     bias: NDArray[np.float32]
     weights: NDArray[np.float64]
     frequency: NDArray[np.float64]
+    sum_table: NDArray[np.float32] | None = None
     hidden_weights: NDArray[np.float32] | None = None
     hidden_bias: NDArray[np.float32] | None = None
 
@@ -184,21 +187,30 @@ class ConvolutionTable:
         return int(self.table.shape[1]) // len(self.bias)
 
     @property
+    def columns(self) -> int:
+        """Numbers of a word."""
+        return int(self.table.shape[1]) + (0 if self.sum_table is None else int(self.sum_table.shape[1]))
+
+    @property
     def reach(self) -> NDArray[np.float64]:
-        """By how much an output moves with a filter at most, of shape (filters, n_outputs)."""
+        """By how much an output moves with a filter or sum at most, of shape (filters + sums, n_outputs)."""
         if self.hidden_weights is None:
             return np.abs(self.weights)
         return np.abs(self.hidden_weights.astype(np.float64)) @ np.abs(self.weights)
 
     @property
     def largest(self) -> float:
-        """The largest magnitude that a word of a window adds to an output."""
-        return float(np.abs(self.table).max(initial=0.0)) * float(self.reach.max(initial=0.0))
+        """The largest magnitude that a word adds to an output through a filter or a sum."""
+        tables = [self.table, *([] if self.sum_table is None else [self.sum_table])]
+        return max(float(np.abs(table).max(initial=0.0)) for table in tables) * float(self.reach.max(initial=0.0))
 
     def take(self, rows: NDArray[Any]) -> ConvolutionTable:
         """Only these rows, ascending, and that of all other words."""
-        table = self.table[np.append(rows, len(self.buckets))]
-        return replace(self, buckets=self.buckets[rows], table=table, frequency=self.frequency[rows])
+        kept = np.append(rows, len(self.buckets))
+        sums = None if self.sum_table is None else self.sum_table[kept]
+        return replace(
+            self, buckets=self.buckets[rows], table=self.table[kept], sum_table=sums, frequency=self.frequency[rows]
+        )
 
     def mapped(self, change: Mapping) -> ConvolutionTable:
         """With the weights of the outputs changed; what the words add to filters has no outputs."""

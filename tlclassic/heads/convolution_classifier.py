@@ -50,9 +50,11 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
         A multiple of 16.
     width : int, default 4
         Words of a window, from 1 to 8.
+    sums : int, default 0
+        So many numbers of each word are added up over the text, beside the filters' maxima; a multiple of 16.
     hidden : int, default 0
-        Units of a hidden layer between the filters and the linear layer, a multiple of 16: it weighs filters together,
-        which pays where there are many texts. 0: none.
+        Units of a hidden layer between filters and sums and the linear layer, a multiple of 16: it weighs them
+        together, which pays where there are many texts. 0: none.
     vectors : WordVectors, path-like or None, default "base-en"
         Word vectors to start from, which are trained along. None: random ones of 64 dimensions. Their words are known
         even where no training text has them.
@@ -64,7 +66,7 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
     learning_rate : float, default 1e-3
         Of Adam; it falls in a line.
     dropout : float, default 0.3
-        Share of filters that a step leaves out.
+        Share of filters and sums that a step leaves out.
     word_dropout : float, default 0.1
         Share of words that a step takes for unknown.
     vectors_rate : float, default 0.3
@@ -78,7 +80,7 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
     classes_ : array of shape (C,)
     multilabel_ : bool
     convolution_ : TextConvolution
-    coef_ : float64 array of shape (K, filters), or (K, hidden)
+    coef_ : float64 array of shape (K, filters + sums), or (K, hidden)
         K is 1 for two classes, else C.
     intercept_ : float64 array of shape (K,)
     n_iter_ : int
@@ -105,6 +107,7 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
         *,
         filters: int = 96,
         width: int = 4,
+        sums: int = 0,
         hidden: int = 0,
         vectors: WordVectors | str | os.PathLike[str] | None = "base-en",
         min_count: int = 2,
@@ -119,6 +122,7 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
     ) -> None:
         self.filters = filters
         self.width = width
+        self.sums = sums
         self.hidden = hidden
         self.vectors = vectors
         self.min_count = min_count
@@ -167,13 +171,15 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
         found, indptr = _read_words(texts)
         buckets, counts, start = self._vocabulary(found, random)
         rows = find_rows(found, buckets)
-        network = Network.start(start, self.width, self.filters, self.hidden, targets.outputs.shape[1], random)
+        shape = {name: getattr(self, name) for name in ("width", "filters", "sums", "hidden")}
+        network = Network.start(start, targets.outputs.shape[1], random, **shape)
         with threadpool_limits(1):
             self._descend(network, (rows, indptr), targets, weights, random, on_epoch)
             table = network.vectors @ network.filters
+            sum_table = None if network.sums is None else network.vectors @ network.sums
         bits = int(np.clip(np.ceil(np.log2(max(1, len(buckets)))) + _SPARE_BITS, _LEAST_BITS, _BITS))
-        layer = network.hidden_weights, network.hidden_bias
-        self.convolution_ = _in_fewer_bits(TextConvolution(buckets, _BITS, table, network.bias, counts, *layer), bits)
+        beside = sum_table, network.hidden_weights, network.hidden_bias
+        self.convolution_ = _in_fewer_bits(TextConvolution(buckets, _BITS, table, network.bias, counts, *beside), bits)
         self.coef_ = np.ascontiguousarray(network.weights.T, dtype=np.float64)
         self.intercept_ = network.intercept.astype(np.float64)
         self.classes_, self.multilabel_ = targets.classes, targets.multilabel
@@ -238,9 +244,10 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
         if self.filters % 16:
             raise InvalidParameterError(f"filters must be a multiple of 16; got {self.filters}.")
         check_integer("width", self.width, low=1, high=load("convolve").MAX_WIDTH)
-        check_integer("hidden", self.hidden, low=0)
-        if self.hidden % 16:
-            raise InvalidParameterError(f"hidden must be a multiple of 16, or 0; got {self.hidden}.")
+        for name in ("sums", "hidden"):
+            check_integer(name, getattr(self, name), low=0)
+            if getattr(self, name) % 16:
+                raise InvalidParameterError(f"{name} must be a multiple of 16, or 0; got {getattr(self, name)}.")
         check_integer("min_count", self.min_count, low=1)
         if self.epochs != "auto":
             check_integer("epochs", self.epochs, low=1)
@@ -307,7 +314,7 @@ class ConvolutionClassifier(TextClassifier, BaseEstimator):  # type: ignore[misc
         self.coef_, self.intercept_ = (np.asarray(arrays[name], dtype=np.float64) for name in ("coef", "intercept"))
         self.n_iter_, self.loss_curve_ = int(fitted["n_iter"]), [float(loss) for loss in fitted["loss_curve"]]
         n_outputs = 1 if len(self.classes_) == 2 and not self.multilabel_ else len(self.classes_)
-        shapes = (n_outputs, self.convolution_.hidden or self.convolution_.filters), (n_outputs,)
+        shapes = (n_outputs, self.convolution_.n_features), (n_outputs,)
         if (self.coef_.shape, self.intercept_.shape) != shapes:
             raise CorruptArtifactError("the saved ConvolutionClassifier's coefficients do not fit its classes.")
 
@@ -326,7 +333,8 @@ def _in_fewer_bits(convolution: TextConvolution, bits: int) -> TextConvolution:
     order = np.lexsort((-convolution.frequency, shorter))
     first = order[np.unique(shorter[order], return_index=True)[1]]
     rows = np.append(first, len(convolution.buckets))
+    sum_table = None if convolution.sum_table is None else convolution.sum_table[rows]
     return TextConvolution(
-        shorter[first], bits, convolution.table[rows], convolution.bias, convolution.frequency[first],
+        shorter[first], bits, convolution.table[rows], convolution.bias, convolution.frequency[first], sum_table,
         convolution.hidden_weights, convolution.hidden_bias,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlclassic.features.convolution import averaging
 from tlclassic.kernels import load
 
 __all__ = ["Batch", "Descent", "Network", "batches"]
@@ -36,10 +37,12 @@ class Network:
         Of the words; the last row is that of unknown ones.
     filters : float32 array of shape (dim, width * n_filters)
     bias : float32 array of shape (n_filters,)
-    weights : float32 array of shape (n_filters, n_outputs), or (n_hidden, n_outputs)
+    weights : float32 array of shape (n_filters + n_sums, n_outputs), or (n_hidden, n_outputs)
     intercept : float32 array of shape (n_outputs,)
-    hidden_weights, hidden_bias : float32 arrays of shapes (n_filters, n_hidden) and (n_hidden,), or None
-        Of a layer between the largest windows and the outputs.
+    sums : float32 array of shape (dim, n_sums), or None
+        What is added up over a text.
+    hidden_weights, hidden_bias : float32 arrays of shapes (n_filters + n_sums, n_hidden) and (n_hidden,), or None
+        Of a layer between all that and the outputs.
     """
 
     vectors: Float
@@ -47,35 +50,46 @@ class Network:
     bias: Float
     weights: Float
     intercept: Float
+    sums: Float | None = None
     hidden_weights: Float | None = None
     hidden_bias: Float | None = None
 
     @classmethod
     def start(
-        cls, vectors: Float, width: int, n_filters: int, n_hidden: int, n_outputs: int, random: np.random.Generator
+        cls,
+        vectors: Float,
+        n_outputs: int,
+        random: np.random.Generator,
+        *,
+        width: int,
+        filters: int,
+        sums: int = 0,
+        hidden: int = 0,
     ) -> Network:
-        """Small random weights (LeCun et al. 1998); ``vectors`` are taken over. ``n_hidden`` 0: no hidden layer."""
+        """Small random weights (LeCun et al. 1998); ``vectors`` are taken over."""
 
         def uniform(*shape: int, fan: int) -> Float:
             bound = 1.0 / np.sqrt(fan)
             return random.uniform(-bound, bound, shape).astype(np.float32)
 
-        dim = vectors.shape[1]
-        n_shown = n_hidden or n_filters
+        dim, n_features = vectors.shape[1], filters + sums
+        n_shown = hidden or n_features
         made = cls(
             vectors,
-            uniform(dim, width * n_filters, fan=dim * width),
-            uniform(n_filters, fan=dim * width),
+            uniform(dim, width * filters, fan=dim * width),
+            uniform(filters, fan=dim * width),
             uniform(n_shown, n_outputs, fan=n_shown),
             np.zeros(n_outputs, dtype=np.float32),
         )
-        if n_hidden:
-            made.hidden_weights = uniform(n_filters, n_hidden, fan=n_filters)
-            made.hidden_bias = np.zeros(n_hidden, dtype=np.float32)
+        if sums:
+            made.sums = uniform(dim, sums, fan=dim)
+        if hidden:
+            made.hidden_weights = uniform(n_features, hidden, fan=n_features)
+            made.hidden_bias = np.zeros(hidden, dtype=np.float32)
         return made
 
     def shown(self, features: Float) -> Float:
-        """What the last layer is shown of the filters' activations, shape (n, n_filters)."""
+        """What the last layer is shown of features of shape (n, n_filters + n_sums)."""
         if self.hidden_weights is None or self.hidden_bias is None:
             return features
         return np.maximum(features @ self.hidden_weights + self.hidden_bias, np.float32(0.0))
@@ -130,7 +144,7 @@ class Descent:
     n_steps : int
         In all: the rate falls towards the last.
     dropout, word_dropout : float
-        Shares of filters and of words that are left out of a step (Srivastava et al. 2014; Iyyer et al. 2015).
+        Shares of filters and sums, and of words, that are left out of a step (Srivastava et al. 2014; Iyyer et al. 2015).
     vectors_rate : float
         Of the vectors, as a share of ``learning_rate``; at 0 they stay as they are.
     random : Generator
@@ -167,7 +181,12 @@ class Descent:
         at = np.empty(best.shape, dtype=np.int32)
         kernel.forward(local, batch.indptr, table, best, at)
         best += network.bias
+        average = None
+        if network.sums is not None:
+            average = averaging(local, batch.indptr, len(words), np.float32)
+            best = np.hstack([best, average @ (vectors @ network.sums)])
         active = (best > 0).astype(np.float32)
+        active[:, n_filters:] = 1.0
         if self.dropout:
             keep = np.float32(1.0 - self.dropout)
             active *= (self.random.random(best.shape, dtype=np.float32) < keep) / keep
@@ -183,9 +202,14 @@ class Descent:
             back = back @ network.hidden_weights.T
         back *= active
         table_slope = np.zeros((len(words), width_filters), dtype=np.float32)
-        kernel.backward(back, at, local, batch.indptr, table_slope)
-        slopes |= {"filters": vectors.T @ table_slope, "bias": back.sum(axis=0)}
+        largest_back = np.ascontiguousarray(back[:, :n_filters])
+        kernel.backward(largest_back, at, local, batch.indptr, table_slope)
+        slopes |= {"filters": vectors.T @ table_slope, "bias": largest_back.sum(axis=0)}
         words_slope = table_slope @ network.filters.T if self.vectors_rate else None
+        if network.sums is not None and average is not None:
+            sums_slope = average.T @ back[:, n_filters:]
+            slopes["sums"] = vectors.T @ sums_slope
+            words_slope = None if words_slope is None else words_slope + sums_slope @ network.sums.T
         rate = self._rate()
         self._move(slopes, rate)
         if words_slope is not None:

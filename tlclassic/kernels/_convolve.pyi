@@ -55,5 +55,6 @@ class Convolution:
         weights: NDArray[np.float32],
         hidden_weights: NDArray[np.float32] | None = None,
         hidden_bias: NDArray[np.float32] | None = None,
+        sums: int = 0,
     ) -> None: ...
     def add(self, texts: Texts, start: int, stop: int, out: NDArray[np.float64]) -> None: ...

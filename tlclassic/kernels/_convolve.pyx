@@ -45,7 +45,7 @@ cdef extern from "convolve_text.h" nogil:
         tlc_options options
         tlc_known known
         const char *table
-        int64_t n_rows, row_bytes, width, filters, hidden, n_outputs
+        int64_t n_rows, row_bytes, width, filters, sums, hidden, n_outputs
         const float *scales
         const float *bias
         const float *weights
@@ -88,12 +88,14 @@ def set_level(name):
 set_level(levels().pop())
 
 
-cdef _check_table(table, Py_ssize_t filters):
+cdef _check_table(table, Py_ssize_t filters, Py_ssize_t sums=0):
     if table.ndim != 2 or not table.flags.c_contiguous or table.dtype not in (np.float32, np.int8):
         raise ValueError("table must be a C-contiguous matrix of float32 or int8")
-    if not filters or filters % TLC_LANES or table.shape[1] % filters or not len(table):
-        raise ValueError("the table's columns must be a multiple of the filters, and those one of 16")
-    if not 1 <= table.shape[1] // filters <= MAX_WIDTH:
+    if sums < 0 or sums % TLC_LANES or sums > table.shape[1]:
+        raise ValueError("sums must be a multiple of 16, or 0")
+    if not filters or filters % TLC_LANES or (table.shape[1] - sums) % filters or not len(table):
+        raise ValueError("the table's columns but for the sums must be a multiple of the filters, and those one of 16")
+    if not 1 <= (table.shape[1] - sums) // filters <= MAX_WIDTH:
         raise ValueError("windows must be of 1 to 8 words")
     if len(table) > INT32_MAX:
         raise ValueError("the table has too many rows")
@@ -266,11 +268,11 @@ cdef class Convolution:
     def __cinit__(
         self, int bits, const uint64_t[::1] bitmap not None, table, const float[::1] scales,
         const float[::1] bias not None, const float[:, ::1] weights not None, const float[:, ::1] hidden_weights=None,
-        const float[::1] hidden_bias=None,
+        const float[::1] hidden_bias=None, Py_ssize_t sums=0,
     ):
-        cdef int64_t n_known = 0, i, n_shown = bias.shape[0]
+        cdef int64_t n_known = 0, i, n_features = bias.shape[0] + sums, n_shown = n_features
         cdef const float[::1] padded, hidden
-        _check_table(table, bias.shape[0])
+        _check_table(table, bias.shape[0], sums)
         if not 1 <= bits <= 31 or bitmap.shape[0] > 1 << 25 or bitmap.shape[0] * 64 < (<int64_t>1) << bits:
             raise ValueError("the map must have a bit for each bucket, of 1 to 31 bits")
         for i in range(bitmap.shape[0]):
@@ -285,10 +287,11 @@ cdef class Convolution:
             n_shown = hidden_bias.shape[0]
             if not n_shown or n_shown % TLC_LANES:
                 raise ValueError("a hidden layer has a multiple of 16 units")
-            if hidden_weights.shape[0] != bias.shape[0] or hidden_weights.shape[1] != n_shown:
-                raise ValueError("the hidden layer's weights must be of shape (filters, hidden)")
-        if weights.shape[0] != n_shown or (scales is not None and scales.shape[0] != bias.shape[0]):
-            raise ValueError("scales and weights must be those of the filters, or weights those of the hidden layer")
+            if hidden_weights.shape[0] != n_features or hidden_weights.shape[1] != n_shown:
+                raise ValueError("the hidden layer's weights must be of shape (filters + sums, hidden)")
+        if weights.shape[0] != n_shown or (scales is not None and scales.shape[0] != n_features):
+            raise ValueError(
+                "scales and weights must be those of filters and sums, or weights those of the hidden layer")
         if not weights.shape[1]:
             raise ValueError("weights must be of one output or more")
         padded = _padded(weights)
@@ -301,7 +304,7 @@ cdef class Convolution:
         self.c.options.bits = bits
         self.c.table, self.c.row_bytes = <const char *><size_t>table.ctypes.data, table.shape[1] * table.dtype.itemsize
         self.c.n_rows, self.c.filters, self.c.n_outputs = len(table), bias.shape[0], weights.shape[1]
-        self.c.width = table.shape[1] // bias.shape[0]
+        self.c.width, self.c.sums = (table.shape[1] - sums) // bias.shape[0], sums
         if scales is not None:
             self.c.scales = &scales[0]
         self.c.bias, self.c.weights = &bias[0], &padded[0]

@@ -24,6 +24,8 @@ __all__ = [
 #: The widest window: sums of that many int8 fit in int16.
 MAX_WIDTH = 8
 _LANES, _CHAINS, _MAX_BITS = 16, 4, 31
+#: Rows of float32 that are added up at a time.
+_SHORT = 256
 
 
 def levels() -> list[str]:
@@ -91,7 +93,8 @@ def _add_products(out: NDArray[np.float64], x: NDArray[np.float32], weights: NDA
 class Convolution:
     """Adds what texts weigh: their words have the rows of their buckets, and go through :func:`features`.
 
-    What the head weighs are those, or those of a hidden layer, ``max(0, hidden_bias + features @ hidden_weights)``.
+    Beside those are sums: of the last columns of the table, over the text, divided by the root of its number of words.
+    What the head weighs is that, or a hidden layer, ``max(0, hidden_bias + features @ hidden_weights)``.
 
     Parameters
     ----------
@@ -99,10 +102,12 @@ class Convolution:
         Of the buckets of words.
     bitmap : uint64 array
         Buckets whose bit is set have a row, in their order; of as many bits as there are buckets, or more.
-    table, scales, bias : as in :func:`features`
-    weights : float32 array of shape (filters, n_outputs), or (hidden, n_outputs)
-    hidden_weights, hidden_bias : float32 arrays of shapes (filters, hidden) and (hidden,), optional
+    table, scales, bias : as in :func:`features`, but for ``sums`` more columns and scales
+    weights : float32 array of shape (filters + sums, n_outputs), or (hidden, n_outputs)
+    hidden_weights, hidden_bias : float32 arrays of shapes (filters + sums, hidden) and (hidden,), optional
         ``hidden`` is a multiple of 16.
+    sums : int
+        A multiple of 16.
 
     Raises
     ------
@@ -120,6 +125,7 @@ class Convolution:
         weights: NDArray[np.float32],
         hidden_weights: NDArray[np.float32] | None = None,
         hidden_bias: NDArray[np.float32] | None = None,
+        sums: int = 0,
     ) -> None:
         self._ranks = rank_words(bitmap)
         if not 1 <= bits <= _MAX_BITS or len(bitmap) * 64 < 1 << bits:
@@ -128,21 +134,28 @@ class Convolution:
             raise ValueError("the table must have a row for each bit of the map and one more")
         if (scales is not None) != (table.dtype == np.int8):
             raise ValueError("scales are of a table of int8")
+        if sums < 0 or sums % _LANES or sums > table.shape[1]:
+            raise ValueError("sums must be a multiple of 16, or 0")
+        n_features = len(bias) + sums
         if (hidden_weights is None) != (hidden_bias is None):
             raise ValueError("a hidden layer has weights and bias")
         if hidden_weights is not None and hidden_bias is not None:
             if not len(hidden_bias) or len(hidden_bias) % _LANES:
                 raise ValueError("a hidden layer has a multiple of 16 units")
-            if hidden_weights.shape != (len(bias), len(hidden_bias)):
-                raise ValueError("the hidden layer's weights must be of shape (filters, hidden)")
-        n_shown = len(bias if hidden_bias is None else hidden_bias)
-        if len(weights) != n_shown or (scales is not None and len(scales) != len(bias)):
-            raise ValueError("scales and weights must be those of the filters, or weights those of the hidden layer")
+            if hidden_weights.shape != (n_features, len(hidden_bias)):
+                raise ValueError("the hidden layer's weights must be of shape (filters + sums, hidden)")
+        n_shown = n_features if hidden_bias is None else len(hidden_bias)
+        if len(weights) != n_shown or (scales is not None and len(scales) != n_features):
+            raise ValueError(
+                "scales and weights must be those of filters and sums, or weights those of the hidden layer"
+            )
         if not weights.shape[1]:
             raise ValueError("weights must be of one output or more")
         self._hashed = Ngrams(words=(1, 1), chars=(0, 0), bits=bits, fold=True, keep_punctuation=True)
         self._bitmap = bitmap
-        self._filters = table, scales, bias
+        cut = table.shape[1] - sums
+        self._filters = np.ascontiguousarray(table[:, :cut]), None if scales is None else scales[: len(bias)], bias
+        self._summed = table[:, cut:], None if scales is None else scales[len(bias) :]
         self._weights, self._hidden_weights, self._hidden_bias = weights, hidden_weights, hidden_bias
 
     def add(self, texts: Texts, start: int, stop: int, out: NDArray[np.float64]) -> None:
@@ -152,8 +165,9 @@ class Convolution:
         if out.shape != (stop - start, self._weights.shape[1]):
             raise ValueError("out must be of shape (stop - start, n_outputs)")
         buckets, indptr, _, _ = self._hashed.buckets(texts.items(start, stop))
-        x = np.empty((len(out), len(self._filters[2])), dtype=np.float32)
-        features(rows_of(buckets, self._bitmap, self._ranks), indptr, *self._filters, x)
+        rows, largest = rows_of(buckets, self._bitmap, self._ranks), np.empty((len(out), len(self._filters[2])), np.float32)
+        features(rows, indptr, *self._filters, largest)
+        x = np.hstack([largest, _sums(rows, indptr, *self._summed)])
         if self._hidden_weights is not None and self._hidden_bias is not None:
             inner = np.tile(self._hidden_bias.astype(np.float64), (len(x), 1))
             _add_products(inner, x, self._hidden_weights)
@@ -173,6 +187,26 @@ def features(
     for text, windows in enumerate(_all_windows(rows, indptr, table, len(bias))):
         best = windows.max(axis=0).astype(np.float32)
         out[text] = np.maximum(bias + (best if scales is None else scales * best), np.float32(0.0))
+
+
+def _sums(
+    rows: NDArray[np.int32], indptr: NDArray[np.int64], table: NDArray[Any], scales: NDArray[np.float32] | None
+) -> NDArray[np.float32]:
+    """Of the rows of each text, by the root of their number; float32 of shape (n_texts, sums)."""
+    out = np.zeros((len(indptr) - 1, table.shape[1]), dtype=np.float32)
+    for text, (start, stop) in enumerate(zip(indptr[:-1].tolist(), indptr[1:].tolist(), strict=True)):
+        if scales is None:
+            total = np.zeros(table.shape[1])
+            for first in range(start, stop, _SHORT):
+                part = np.zeros(table.shape[1], dtype=np.float32)
+                for row in rows[first : min(first + _SHORT, stop)]:
+                    part += table[row]
+                total += part
+            out[text] = total
+        else:
+            out[text] = scales * table[rows[start:stop]].sum(axis=0, dtype=np.int64).astype(np.float32)
+        out[text] *= np.float32(1.0) / np.sqrt(np.float32(max(1, stop - start)))
+    return out
 
 
 def forward(

@@ -4,6 +4,7 @@
 #ifndef TLCLASSIC_CONVOLVE_H
 #define TLCLASSIC_CONVOLVE_H
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -211,6 +212,44 @@ TLC_WIDE static void tlc_activate_float32(
         const float x = bias[j] + best[j];
         out[j] = x > 0.0f ? x : 0.0f;
     }
+}
+
+/* Of the numbers of n rows from `first` on, the sums over the rows, divided by the root of n. Rows are added up so many
+ * at a time, which fit in 16 bits where they are codes, and then in a wider type. */
+enum { TLC_SHORT = 256 };
+
+TLC_WIDEST static void tlc_sums_int8(
+    float *TLC_RESTRICT out, const int8_t *const *rows, int64_t n, int64_t first, int64_t n_sums,
+    const float *TLC_RESTRICT scales, int32_t *TLC_RESTRICT totals, int16_t *TLC_RESTRICT sums) {
+    memset(totals, 0, (size_t)n_sums * sizeof *totals);
+    for (int64_t start = 0; start < n; start += TLC_SHORT) {
+        memset(sums, 0, (size_t)n_sums * sizeof *sums);
+        for (int64_t i = start; i < n && i < start + TLC_SHORT; i++) {
+            const int8_t *TLC_RESTRICT row = rows[i] + first;
+            /* The windows' rows are fetched when they are read. */
+            tlc_fetch((const char *)(rows[i + TLC_AHEAD] + first), n_sums);
+            for (int64_t j = 0; j < n_sums; j++) sums[j] = (int16_t)(sums[j] + row[j]);
+        }
+        for (int64_t j = 0; j < n_sums; j++) totals[j] += sums[j];
+    }
+    const float share = n ? 1.0f / sqrtf((float)n) : 0.0f;
+    for (int64_t j = 0; j < n_sums; j++) out[j] = scales[j] * (float)totals[j] * share;
+}
+
+TLC_WIDEST static void tlc_sums_float32(
+    float *TLC_RESTRICT out, const float *const *rows, int64_t n, int64_t first, int64_t n_sums,
+    double *TLC_RESTRICT totals) {
+    memset(totals, 0, (size_t)n_sums * sizeof *totals);
+    for (int64_t start = 0; start < n; start += TLC_SHORT) {
+        memset(out, 0, (size_t)n_sums * sizeof *out);
+        for (int64_t i = start; i < n && i < start + TLC_SHORT; i++) {
+            const float *TLC_RESTRICT row = rows[i] + first;
+            for (int64_t j = 0; j < n_sums; j++) out[j] += row[j];
+        }
+        for (int64_t j = 0; j < n_sums; j++) totals[j] += (double)out[j];
+    }
+    const float share = n ? 1.0f / sqrtf((float)n) : 0.0f;
+    for (int64_t j = 0; j < n_sums; j++) out[j] = (float)totals[j] * share;
 }
 
 /* Outputs whose weights lie side by side, so many that their sums fit in registers: eight, and sixteen where there are

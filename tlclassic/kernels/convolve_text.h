@@ -89,9 +89,10 @@ typedef struct {
     tlc_options options;
     tlc_known known;
     const char *table; /* the last of its rows is that of unknown words */
-    int64_t n_rows, row_bytes, width, filters, hidden, n_outputs;
-    /* scales: NULL for a table of float32; weights, of what is shown to the head and of the hidden layer (none: hidden
-     * is 0): as tlc_stride says */
+    /* sums: numbers of a row, behind those of the windows, that are added up over the text */
+    int64_t n_rows, row_bytes, width, filters, sums, hidden, n_outputs;
+    /* scales, of filters and sums: NULL for a table of float32; weights, of what is shown to the head and of the hidden
+     * layer (none: hidden is 0): as tlc_stride says */
     const float *scales, *bias, *weights, *hidden_weights, *hidden_bias;
 } tlc_convolution;
 
@@ -106,7 +107,7 @@ typedef struct {
     char *memory, *nothing;
     int16_t *codes;
     float *best, *sums, *features, *activations;
-    double *inner;
+    double *inner, *totals;
     int32_t *at;
 } tlc_convolve_work;
 
@@ -117,19 +118,19 @@ static inline void tlc_convolve_free(tlc_convolve_work *w) {
 
 /* For so many texts at a time. */
 static int tlc_convolve_init(tlc_convolve_work *w, const tlc_convolution *c, size_t n_texts) {
-    const size_t filters = (size_t)c->filters, hidden = (size_t)c->hidden;
+    const size_t filters = (size_t)c->filters, sums = (size_t)c->sums, hidden = (size_t)c->hidden;
     memset(w, 0, sizeof *w);
     w->ends = malloc((n_texts + 1) * sizeof *w->ends);
     /* The widest type first: rows and what follows are multiples of 16 numbers. */
     w->memory = calloc(
-        1, hidden * (sizeof(double) + sizeof(float)) + (size_t)c->row_bytes +
-               filters * (3 * sizeof(float) + sizeof(int32_t) + sizeof(int16_t)));
+        1, (hidden + sums) * sizeof(double) + hidden * sizeof(float) + (size_t)c->row_bytes +
+               (filters + sums) * (3 * sizeof(float) + sizeof(int32_t) + sizeof(int16_t)));
     if (w->ends == NULL || w->memory == NULL) return -1;
-    w->inner = (double *)w->memory, w->activations = (float *)(w->inner + hidden);
+    w->inner = (double *)w->memory, w->totals = w->inner + hidden, w->activations = (float *)(w->totals + sums);
     w->nothing = (char *)(w->activations + hidden);
     w->best = (float *)(w->nothing + c->row_bytes);
-    w->sums = w->best + filters, w->features = w->sums + filters;
-    w->at = (int32_t *)(w->features + filters), w->codes = (int16_t *)(w->at + filters);
+    w->sums = w->best + filters + sums, w->features = w->sums + filters + sums;
+    w->at = (int32_t *)(w->features + filters + sums), w->codes = (int16_t *)(w->at + filters + sums);
     return 0;
 }
 
@@ -154,7 +155,7 @@ static int tlc_text_float32(const tlc_convolution *c, const char *const *rows, i
 static inline const float *tlc_shown(const tlc_convolution *c, tlc_convolve_work *w) {
     if (c->hidden == 0) return w->features;
     for (int64_t k = 0; k < c->hidden; k++) w->inner[k] = (double)c->hidden_bias[k];
-    tlc_add_products(w->inner, w->features, c->hidden_weights, c->hidden, c->filters);
+    tlc_add_products(w->inner, w->features, c->hidden_weights, c->hidden, c->filters + c->sums);
     for (int64_t k = 0; k < c->hidden; k++) w->activations[k] = w->inner[k] > 0.0 ? (float)w->inner[k] : 0.0f;
     return w->activations;
 }
@@ -176,13 +177,20 @@ static int tlc_convolve(
     for (size_t i = 0; i < n; i++, out += c->n_outputs) {
         const int64_t begin = i ? w->ends[i - 1] : 0, n_rows = w->ends[i] - begin;
         const char *const *rows = w->rows + begin;
+        float *const sums = w->features + c->filters;
+        const int64_t first = c->width * c->filters;
+        if (c->sums && c->scales)
+            tlc_sums_int8(sums, (const int8_t *const *)rows, n_rows, first, c->sums, c->scales + c->filters, w->at, w->codes);
+        else if (c->sums)
+            tlc_sums_float32(sums, (const float *const *)rows, n_rows, first, c->sums, w->totals);
         if (c->scales) {
             level->windows(w->codes, (const int8_t *const *)rows, n_rows, c->width, c->filters);
             tlc_activate_int8(w->features, w->codes, c->scales, c->bias, c->filters);
         } else if (tlc_text_float32(c, rows, n_rows, w)) {
             return -1;
         }
-        tlc_add_products(out, tlc_shown(c, w), c->weights, c->n_outputs, c->hidden ? c->hidden : c->filters);
+        const int64_t n_shown = c->hidden ? c->hidden : c->filters + c->sums;
+        tlc_add_products(out, tlc_shown(c, w), c->weights, c->n_outputs, n_shown);
     }
     return 0;
 }

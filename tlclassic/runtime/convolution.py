@@ -38,16 +38,17 @@ class ConvolutionFamily:
     def __init__(self, metadata: dict[str, Any], arrays: Mapping[str, NDArray[Any]], prefix: str) -> None:
         self._bits, self._bitmap = metadata["bits"], arrays[prefix + "bitmap"]
         self._width, self._filters = metadata["width"], metadata["filters"]
-        self._table = arrays[prefix + "table"].reshape(-1, self._width * self._filters)
+        self._sums = metadata.get("sums", 0)
+        self._table = arrays[prefix + "table"].reshape(-1, self._width * self._filters + self._sums)
         self._scales = arrays[prefix + "scales"] if metadata["dtype"] == "int8" else None
         self._bias = arrays[prefix + "bias"]
         hidden = metadata.get("hidden", 0)
-        self._weights = arrays[prefix + "weights"].reshape(hidden or self._filters, -1)
+        self._weights = arrays[prefix + "weights"].reshape(hidden or self._filters + self._sums, -1)
         self._hidden_weights = arrays[prefix + "hidden_weights"].reshape(-1, hidden) if hidden else None
         self._hidden_bias = arrays[prefix + "hidden_bias"] if hidden else None
         self._scorer = load("convolve").Convolution(
             self._bits, self._bitmap, self._table, self._scales, self._bias, self._weights, self._hidden_weights,
-            self._hidden_bias,
+            self._hidden_bias, self._sums,
         )  # fmt: skip
 
     def add(self, piece: Piece, out: NDArray[np.float64]) -> None:
@@ -58,19 +59,20 @@ class ConvolutionFamily:
         """See :class:`tlclassic.runtime.words.Family`; every word, for most stand in no filter's largest window.
 
         Of each filter above zero, a word of the largest window has what it adds there times the filter's weight, and
-        no word has the filter's bias times its weight. With a hidden layer the filter's weight is that which it has in
-        this text: over the units that are above zero here.
+        no word has the filter's bias times its weight; of each sum, what it adds to it. With a hidden layer the weight
+        of filter or sum is that which it has in this text: over the units that are above zero here.
         """
         words = load("ngrams").Ngrams(words=(1, 1), chars=(0, 0), bits=self._bits, fold=True, keep_punctuation=True)
         spans = words.spans(text)
         buckets = np.array([bucket for _, bucket, _, _ in spans], dtype=np.uint32)
         rows = load("convolve").rows_of(buckets, self._bitmap, load("score").rank_words(self._bitmap))
-        values = self._values(rows)
+        values, sums = self._values(rows)
         first, largest = _largest_windows(values)
         bias = self._bias.astype(np.float64)
         active = bias + largest > 0
-        constant, head = self._head(np.maximum(bias + largest, 0.0), output)
-        shares = np.zeros(len(rows))
+        constant, head = self._head(np.append(np.maximum(bias + largest, 0.0), sums.sum(axis=0)), output)
+        head, of_sums = np.split(head, [self._filters])
+        shares = sums @ of_sums
         for offset in range(self._width):
             places = first + offset
             inside = np.flatnonzero(active & (places >= 0) & (places < len(rows)))
@@ -91,10 +93,13 @@ class ConvolutionFamily:
         weights = np.where(features @ layer + bias > 0, weights, 0.0)
         return float(bias @ weights), layer @ weights
 
-    def _values(self, rows: NDArray[np.int32]) -> NDArray[np.float64]:
-        """What words add, of shape (n_words, width, filters); row -1 is the last, that of unknown words."""
-        values = self._table[rows].reshape(len(rows), self._width, self._filters).astype(np.float64)
-        return values if self._scales is None else values * self._scales
+    def _values(self, rows: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What words add, of shape (n_words, width, filters), and to the sums; row -1 is the last, of unknown words."""
+        values, sums = np.split(self._table[rows].astype(np.float64), [self._width * self._filters], axis=1)
+        values = values.reshape(len(rows), self._width, self._filters)
+        if self._scales is not None:
+            values, sums = values * self._scales[: self._filters], sums * self._scales[self._filters :]
+        return values, sums / np.sqrt(max(1, len(rows)))
 
 
 def _largest_windows(values: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float64]]:

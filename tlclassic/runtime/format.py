@@ -20,7 +20,8 @@ __all__ = [
     "check_arrays", "check_metadata", "damaged",
 ]  # fmt: skip
 
-#: The latest format of metadata and arrays; raised when an older reader would misread them. 2: with a hidden layer.
+#: The latest format of metadata and arrays; raised when an older reader would misread them. 2: a
+#: convolution with sums or a hidden layer.
 FORMAT = 2
 #: The rules by which a text becomes buckets; raised whenever a bucket of some text changes.
 HASH_VERSION = 1
@@ -50,8 +51,9 @@ CHOICES: dict[str, tuple[str, ...]] = {
 LIMITS = {
     "outputs": (1, 1 << 16), "bits": (1, 28), "word": (1, 8), "char": (1, 32), "families": (0, 64),
     "rows": (0, (1 << 31) - 2), "width": (1, 8), "filters": (16, 1 << 14), "hidden": (16, 1 << 14),
+    "sums": (16, 1 << 14),
 }  # fmt: skip
-#: Filters and hidden units of a convolution come in multiples of this.
+#: Filters, sums and hidden units of a convolution come in multiples of this.
 LANES = 16
 #: Types of its table: a kernel for float16 would not be faster than that for float32.
 CONVOLUTION_DTYPES = ("float32", "int8")
@@ -164,9 +166,9 @@ def _check_vectors(family: dict[str, Any], where: str) -> None:
 def _check_convolution(family: dict[str, Any], where: str) -> None:
     _choice(family, "dtype", where, CONVOLUTION_DTYPES)
     _integer(family, "bits", where, *LIMITS["bits"])
-    for name in ("rows", "width", "filters", *(("hidden",) if "hidden" in family else ())):
+    for name in ("rows", "width", "filters", *(name for name in ("sums", "hidden") if name in family)):
         _integer(family, name, where, *LIMITS[name])
-        if name in ("filters", "hidden") and family[name] % LANES:
+        if name in ("filters", "sums", "hidden") and family[name] % LANES:
             raise damaged(f"{where}{name} must be a multiple of {LANES}; got {family[name]}")
 
 
@@ -290,19 +292,20 @@ def _check_convolution_arrays(family: dict[str, Any], arrays: Any, number: int, 
     rows, filters = _check_bitmap(arrays, number, 1 << family["bits"]), family["filters"]
     if rows != family["rows"]:
         raise damaged(f"array '{number}/bitmap' must have {family['rows']} words; got {rows}")
-    columns, coded = family["width"] * filters, family["dtype"] == "int8"
+    features = filters + family.get("sums", 0)
+    columns, coded = (family["width"] - 1) * filters + features, family["dtype"] == "int8"
     table = _array(arrays, f"{number}/table", "i1" if coded else "<f4")
     if len(table) != (rows + 1) * columns:
         raise damaged(f"array '{number}/table' must hold {rows} rows and one more of {columns}; got {len(table)}")
     sizes, hidden = {"bias": filters}, family.get("hidden", 0)
     if hidden:
-        sizes |= {"hidden_bias": hidden, "hidden_weights": filters * hidden}
+        sizes |= {"hidden_bias": hidden, "hidden_weights": features * hidden}
     for name, size in sizes.items():
         if not _is_finite(_array(arrays, f"{number}/{name}", "<f4", size)):
             raise damaged(f"array '{number}/{name}' must be finite")
-    _array(arrays, f"{number}/weights", "<f4", (hidden or filters) * outputs)
+    _array(arrays, f"{number}/weights", "<f4", (hidden or features) * outputs)
     # The largest code stands for the largest number only where the scale is positive.
-    if coded and not all(0 < scale < math.inf for scale in _array(arrays, f"{number}/scales", "<f4", filters).tolist()):
+    if coded and not all(0 < scale < math.inf for scale in _array(arrays, f"{number}/scales", "<f4", features).tolist()):
         raise damaged(f"array '{number}/scales' must be positive and finite")
 
 
