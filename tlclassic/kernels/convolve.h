@@ -320,4 +320,60 @@ TLC_WIDEST static void tlc_add_products(
         TLC_ADD_BLOCK(tlc_block, out + start, x, weights + start * filters, filters, n_outputs - start);
 }
 
+/* So many texts share one reading of the weights, which are larger than the first-level cache. */
+enum { TLC_TOGETHER = 4 };
+
+/* TLC_ADD_BLOCK of TLC_TOGETHER texts, whose features and outputs lie x_step and out_step apart. */
+#define TLC_ADD_BLOCK_TOGETHER(block, out, out_step, x, x_step, w, filters, n)                                         \
+    do {                                                                                                               \
+        enum { size = sizeof(block) / sizeof(float) };                                                                 \
+        block parts[TLC_TOGETHER][4] = {{{0}}};                                                                        \
+        const float *row = (w);                                                                                        \
+        for (int64_t j = 0; j < (filters); j += 4, row += 4 * size)                                                    \
+            for (int c = 0; c < 4; c++)                                                                                \
+                for (int t = 0; t < TLC_TOGETHER; t++)                                                                 \
+                    TLC_ADD_PRODUCTS(block, parts[t][c], (x)[t * (x_step) + j + c], row + c * size);                   \
+        for (int t = 0; t < TLC_TOGETHER; t++) {                                                                       \
+            float sums[size];                                                                                          \
+            TLC_ADD(parts[t][0], parts[t][1]);                                                                         \
+            TLC_ADD(parts[t][2], parts[t][3]);                                                                         \
+            TLC_ADD(parts[t][0], parts[t][2]);                                                                         \
+            memcpy(sums, &parts[t][0], sizeof sums);                                                                   \
+            for (int64_t k = 0; k < size && k < (n); k++) (out)[t * (out_step) + k] += (double)sums[k];                \
+        }                                                                                                              \
+    } while (0)
+
+/* tlc_add_products of TLC_TOGETHER texts: the same sums. It pays where the sums of all of them fit in registers. */
+TLC_WIDEST static void tlc_add_products_together(
+    double *TLC_RESTRICT out, const float *TLC_RESTRICT x, int64_t x_step, const float *TLC_RESTRICT weights,
+    int64_t n_outputs, int64_t filters) {
+    const int64_t stride = tlc_stride(n_outputs);
+    int64_t start = 0;
+    for (; start + TLC_WIDE_BLOCK <= stride; start += TLC_WIDE_BLOCK)
+        TLC_ADD_BLOCK_TOGETHER(
+            tlc_wide_block, out + start, n_outputs, x, x_step, weights + start * filters, filters, n_outputs - start);
+    if (start < stride)
+        TLC_ADD_BLOCK_TOGETHER(
+            tlc_block, out + start, n_outputs, x, x_step, weights + start * filters, filters, n_outputs - start);
+}
+
+static inline int tlc_products_together(void) {
+#ifdef TLC_X86
+    return __builtin_cpu_supports("avx512f") != 0;
+#else
+    return 0;
+#endif
+}
+
+/* tlc_add_products of n texts. */
+static void tlc_add_all_products(
+    double *out, const float *x, int64_t x_step, const float *weights, int64_t n_outputs, int64_t filters, int64_t n,
+    int together) {
+    int64_t i = 0;
+    if (together && n_outputs > 1)
+        for (; i + TLC_TOGETHER <= n; i += TLC_TOGETHER)
+            tlc_add_products_together(out + i * n_outputs, x + i * x_step, x_step, weights, n_outputs, filters);
+    for (; i < n; i++) tlc_add_products(out + i * n_outputs, x + i * x_step, weights, n_outputs, filters);
+}
+
 #endif

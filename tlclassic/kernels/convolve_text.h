@@ -96,6 +96,9 @@ typedef struct {
     const float *scales, *bias, *weights, *hidden_weights, *hidden_bias;
 } tlc_convolution;
 
+/* Texts whose features are multiplied by the weights together. */
+enum { TLC_GROUP = 16 };
+
 typedef struct {
     tlc_scratch scratch;
     int64_t *ends;
@@ -105,10 +108,15 @@ typedef struct {
     const float **padded;
     size_t padded_room;
     char *memory, *nothing;
-    int16_t *codes;
-    float *best, *sums, *features, *activations;
-    double *inner, *totals;
+    int together;
+    /* Of a group of texts. */
+    double *inner;
+    float *features, *activations;
+    /* Of a text. */
+    double *totals;
+    float *best, *window;
     int32_t *at;
+    int16_t *codes;
 } tlc_convolve_work;
 
 static inline void tlc_convolve_free(tlc_convolve_work *w) {
@@ -118,19 +126,20 @@ static inline void tlc_convolve_free(tlc_convolve_work *w) {
 
 /* For so many texts at a time. */
 static int tlc_convolve_init(tlc_convolve_work *w, const tlc_convolution *c, size_t n_texts) {
-    const size_t filters = (size_t)c->filters, sums = (size_t)c->sums, hidden = (size_t)c->hidden;
+    const size_t features = (size_t)(c->filters + c->sums), sums = (size_t)c->sums, hidden = (size_t)c->hidden;
     memset(w, 0, sizeof *w);
     w->ends = malloc((n_texts + 1) * sizeof *w->ends);
-    /* The widest type first: rows and what follows are multiples of 16 numbers. */
+    /* The widest type first: all sizes are multiples of 16. */
     w->memory = calloc(
-        1, (hidden + sums) * sizeof(double) + hidden * sizeof(float) + (size_t)c->row_bytes +
-               (filters + sums) * (3 * sizeof(float) + sizeof(int32_t) + sizeof(int16_t)));
+        1, TLC_GROUP * (hidden * (sizeof(double) + sizeof(float)) + features * sizeof(float)) + sums * sizeof(double) +
+               features * (2 * sizeof(float) + sizeof(int32_t) + sizeof(int16_t)) + (size_t)c->row_bytes);
     if (w->ends == NULL || w->memory == NULL) return -1;
-    w->inner = (double *)w->memory, w->totals = w->inner + hidden, w->activations = (float *)(w->totals + sums);
-    w->nothing = (char *)(w->activations + hidden);
-    w->best = (float *)(w->nothing + c->row_bytes);
-    w->sums = w->best + filters + sums, w->features = w->sums + filters + sums;
-    w->at = (int32_t *)(w->features + filters + sums), w->codes = (int16_t *)(w->at + filters + sums);
+    w->together = tlc_products_together();
+    w->inner = (double *)w->memory, w->totals = w->inner + TLC_GROUP * hidden;
+    w->features = (float *)(w->totals + sums), w->activations = w->features + TLC_GROUP * features;
+    w->best = w->activations + TLC_GROUP * hidden, w->window = w->best + features;
+    w->at = (int32_t *)(w->window + features), w->codes = (int16_t *)(w->at + features);
+    w->nothing = (char *)(w->codes + features);
     return 0;
 }
 
@@ -141,23 +150,47 @@ static inline int tlc_address_room(void *addresses, size_t *room, size_t n) {
     return 0;
 }
 
-static int tlc_text_float32(const tlc_convolution *c, const char *const *rows, int64_t n, tlc_convolve_work *w) {
+static int tlc_windows_of_text(
+    const tlc_convolution *c, const char *const *rows, int64_t n, tlc_convolve_work *w, float *features) {
     const int64_t pad = c->width - 1, n_windows = n ? n + pad : 1;
     if (tlc_address_room(&w->padded, &w->padded_room, (size_t)(n_windows + pad))) return -1;
     for (int64_t i = 0; i < n_windows + pad; i++)
         w->padded[i] = (const float *)(i >= pad && i < pad + n ? rows[i - pad] : w->nothing);
-    tlc_windows_float32(w->best, w->at, w->sums, w->padded, n_windows, c->width, c->filters);
-    tlc_activate_float32(w->features, w->best, c->bias, c->filters);
+    tlc_windows_float32(w->best, w->at, w->window, w->padded, n_windows, c->width, c->filters);
+    tlc_activate_float32(features, w->best, c->bias, c->filters);
     return 0;
 }
 
-/* What the head is shown of a text's features: those, or the hidden layer's. */
-static inline const float *tlc_shown(const tlc_convolution *c, tlc_convolve_work *w) {
-    if (c->hidden == 0) return w->features;
-    for (int64_t k = 0; k < c->hidden; k++) w->inner[k] = (double)c->hidden_bias[k];
-    tlc_add_products(w->inner, w->features, c->hidden_weights, c->hidden, c->filters + c->sums);
-    for (int64_t k = 0; k < c->hidden; k++) w->activations[k] = w->inner[k] > 0.0 ? (float)w->inner[k] : 0.0f;
-    return w->activations;
+/* The features of a text from the rows of its n words; 0, or -1 without memory. */
+static int tlc_features_of_text(
+    const tlc_convolution *c, const tlc_convolve_level *level, const char *const *rows, int64_t n, tlc_convolve_work *w,
+    float *features) {
+    float *const sums = features + c->filters;
+    const int64_t first = c->width * c->filters;
+    if (c->scales == NULL) {
+        if (c->sums) tlc_sums_float32(sums, (const float *const *)rows, n, first, c->sums, w->totals);
+        return tlc_windows_of_text(c, rows, n, w, features);
+    }
+    const int8_t *const *const codes = (const int8_t *const *)rows;
+    if (c->sums) tlc_sums_int8(sums, codes, n, first, c->sums, c->scales + c->filters, w->at, w->codes);
+    level->windows(w->codes, codes, n, c->width, c->filters);
+    tlc_activate_int8(features, w->codes, c->scales, c->bias, c->filters);
+    return 0;
+}
+
+/* Adds what a group of n texts weighs, by their features, to `out`. */
+static void tlc_add_group(const tlc_convolution *c, int64_t n, tlc_convolve_work *w, double *out) {
+    const int64_t n_features = c->filters + c->sums, hidden = c->hidden;
+    const int together = w->together;
+    if (hidden == 0) {
+        tlc_add_all_products(out, w->features, n_features, c->weights, c->n_outputs, n_features, n, together);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t k = 0; k < hidden; k++) w->inner[i * hidden + k] = (double)c->hidden_bias[k];
+    tlc_add_all_products(w->inner, w->features, n_features, c->hidden_weights, hidden, n_features, n, together);
+    for (int64_t k = 0; k < n * hidden; k++) w->activations[k] = w->inner[k] > 0.0 ? (float)w->inner[k] : 0.0f;
+    tlc_add_all_products(out, w->activations, hidden, c->weights, c->n_outputs, hidden, n, together);
 }
 
 /* Adds what texts weigh to `out`, of shape (n, n_outputs); 0, or -1 without memory. */
@@ -174,23 +207,15 @@ static int tlc_convolve(
     tlc_known_rows(&c->known, w->scratch.word, n_words, c->table, c->n_rows, c->row_bytes, w->rows);
     for (size_t i = 0; i < TLC_AHEAD; i++) w->rows[n_words + i] = w->nothing;
     for (size_t i = 0; i < TLC_AHEAD; i++) tlc_fetch(w->rows[i], c->row_bytes);
-    for (size_t i = 0; i < n; i++, out += c->n_outputs) {
-        const int64_t begin = i ? w->ends[i - 1] : 0, n_rows = w->ends[i] - begin;
-        const char *const *rows = w->rows + begin;
-        float *const sums = w->features + c->filters;
-        const int64_t first = c->width * c->filters;
-        if (c->sums && c->scales)
-            tlc_sums_int8(sums, (const int8_t *const *)rows, n_rows, first, c->sums, c->scales + c->filters, w->at, w->codes);
-        else if (c->sums)
-            tlc_sums_float32(sums, (const float *const *)rows, n_rows, first, c->sums, w->totals);
-        if (c->scales) {
-            level->windows(w->codes, (const int8_t *const *)rows, n_rows, c->width, c->filters);
-            tlc_activate_int8(w->features, w->codes, c->scales, c->bias, c->filters);
-        } else if (tlc_text_float32(c, rows, n_rows, w)) {
-            return -1;
+    const size_t n_features = (size_t)(c->filters + c->sums);
+    for (size_t start = 0; start < n; start += TLC_GROUP) {
+        const size_t size = n - start < TLC_GROUP ? n - start : TLC_GROUP;
+        for (size_t i = start; i < start + size; i++) {
+            const int64_t begin = i ? w->ends[i - 1] : 0;
+            float *const features = w->features + (i - start) * n_features;
+            if (tlc_features_of_text(c, level, w->rows + begin, w->ends[i] - begin, w, features)) return -1;
         }
-        const int64_t n_shown = c->hidden ? c->hidden : c->filters + c->sums;
-        tlc_add_products(out, tlc_shown(c, w), c->weights, c->n_outputs, n_shown);
+        tlc_add_group(c, (int64_t)size, w, out + start * (size_t)c->n_outputs);
     }
     return 0;
 }
