@@ -38,12 +38,17 @@ def network(
     )
 
 
-def with_hidden(random: Any, parts: tuple[Any, ...], hidden: int) -> tuple[Any, ...]:
+def with_hidden(random: Any, parts: tuple[Any, ...], hidden: int, *, coded: bool = False) -> tuple[Any, ...]:
     """The same with a hidden layer of so many units between filters and outputs."""
     *first, bias, weights = parts
     head = random.normal(size=(hidden, weights.shape[1])).astype(np.float32)
     layer = random.normal(size=(len(weights), hidden)).astype(np.float32)
-    return *first, bias, head, layer, random.normal(size=hidden).astype(np.float32)
+    added = random.normal(size=hidden).astype(np.float32)
+    if first[2] is None or not coded:
+        return *first, bias, head, layer, added
+    largest = (2**31 - 1) // (4095 * len(layer))
+    layer = random.integers(-largest, largest + 1, layer.shape).astype(np.int16)
+    return *first, bias, head, layer, added, random.uniform(1e-6, 1e-5, hidden).astype(np.float32)
 
 
 def added(module: Any, texts: Any, start: int, stop: int, bits: int, parts: tuple[Any, ...], sums: int = 0) -> Any:
@@ -63,15 +68,16 @@ def added(module: Any, texts: Any, start: int, stop: int, bits: int, parts: tupl
     st.sampled_from([16, 32, 48, 96, 112]),
     st.sampled_from([0, 0, 16, 32, 64, 80]),
     st.sampled_from([0, 0, 16, 64, 80]),
+    st.booleans(),
     st.sampled_from(kernel.levels()),
 )
-def test_logits_are_those_of_the_twin(seed, texts, buckets, int8, width, filters, hidden, sums, level):
+def test_logits_are_those_of_the_twin(seed, texts, buckets, int8, width, filters, hidden, sums, coded, level):
     random = np.random.default_rng(seed)
     bits, share = buckets
     there = random.random(1 << bits) < share
     parts = network(random, there, int(random.integers(1, 11)), int8=int8, width=width, filters=filters, sums=sums)
     if hidden:
-        parts = with_hidden(random, parts, hidden)
+        parts = with_hidden(random, parts, hidden, coded=coded)
     start = int(random.integers(0, len(texts) + 1))
     kernel.set_level(level)
     found = added(kernel, texts, start, len(texts), bits, parts, sums)
@@ -92,6 +98,23 @@ def test_many_texts_and_a_long_one():
     for int8 in (True, False):
         parts = network(random, random.random(1 << 10) < 0.3, 2, int8=int8, width=4, filters=32, sums=16)
         assert added(kernel, texts, 0, 1100, 10, parts, 16) == added(plain, texts, 0, 1100, 10, parts, 16)
+
+
+def test_a_hidden_layer_in_codes_by_hand():
+    # Unknown words: filter 0 has code 5 and a bias of 2 codes, filter 1 is below zero, the sum is 3 codes a word.
+    table = np.zeros((1, 32), dtype=np.int8)
+    table[0, 0], table[0, 1], table[0, 16] = 5, -5, 3
+    scales, bias = np.full(32, 0.5, np.float32), np.zeros(16, np.float32)
+    bias[0], bias[1] = 1.2, 2.0
+    layer, weights = np.zeros((32, 16), np.int16), np.zeros((16, 2), np.float32)
+    layer[:2, 4], layer[16, 5] = (10, 1000), 10
+    weights[4, 0] = weights[5, 1] = 1.0
+    hidden_bias, hidden_scales = np.zeros(16, np.float32), np.full(16, 0.5, np.float32)
+    parts = np.zeros(1, np.uint64), table, scales, bias, weights, layer, hidden_bias, hidden_scales
+    for module in (kernel, plain):
+        found = added(module, ["film", "a film", ""], 0, 3, 6, parts, 16)
+        # Of two words the sum is 6 / sqrt(2) codes, or 33.94 eighths, rounded.
+        assert found == [[0.5 + 0.5 * 70, 0.5 + 0.5 * 240], [35.5, 0.5 + 0.5 * 340], [0.5 + 0.5 * 4020, 0.5]]
 
 
 def test_sums_by_hand():
@@ -140,14 +163,22 @@ def test_a_hidden_layer_by_hand():
     bias[:3], layer[:3, 5] = (1, 2, -4), (1, 1, 1)
     hidden_bias, weights = np.zeros(16, np.float32), np.zeros((16, 1), np.float32)
     hidden_bias[5], weights[5] = -1, 10
-    parts = np.zeros(1, np.uint64), np.zeros((1, 16), np.int8), np.ones(16, np.float32), bias, weights, layer, hidden_bias
+    parts = (
+        np.zeros(1, np.uint64),
+        np.zeros((1, 16), np.int8),
+        np.ones(16, np.float32),
+        bias,
+        weights,
+        layer,
+        hidden_bias,
+    )
     assert added(kernel, ["film"], 0, 1, 6, parts) == [[20.5]]
     assert added(plain, ["film"], 0, 1, 6, parts) == [[20.5]]
 
 
-def layer(filters: int, hidden: int) -> dict[str, Any]:
+def layer(filters: int, hidden: int, dtype: Any = np.float32) -> dict[str, Any]:
     return {
-        "hidden_weights": np.zeros((filters, hidden), np.float32),
+        "hidden_weights": np.zeros((filters, hidden), dtype),
         "hidden_bias": np.zeros(hidden, np.float32),
     }
 
@@ -173,6 +204,25 @@ def layer(filters: int, hidden: int) -> dict[str, Any]:
         (layer(16, 0), "a multiple of 16 units"),
         (layer(15, 16), r"of shape \(filters \+ sums, hidden\)"),
         (layer(16, 32), "or weights those of the hidden layer"),
+        (layer(16, 16, np.int16), "float32, or int16 with scales"),
+        (layer(16, 16) | {"hidden_scales": np.ones(16, np.float32)}, "float32, or int16 with scales"),
+        (layer(16, 16, np.int16) | {"hidden_scales": np.ones(15, np.float32)}, "must have one number a unit"),
+        (
+            layer(16, 16, np.int16)
+            | {"hidden_scales": np.ones(16, np.float32), "scales": None, "table": np.zeros((2, 16), np.float32)},
+            "for a table of int8",
+        ),
+        (
+            {
+                "table": np.zeros((2, 32), np.int8),
+                "scales": np.ones(32, np.float32),
+                "bias": np.zeros(32, np.float32),
+                "hidden_weights": np.full((32, 16), -16_389, np.int16),
+                "hidden_bias": np.zeros(16, np.float32),
+                "hidden_scales": np.ones(16, np.float32),
+            },
+            "a sum of 32 bits",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(module, change, message):

@@ -67,6 +67,9 @@ def convolution(rng, outputs, dtype="int8", width=3, filters=32, sums=0, hidden=
     if hidden:
         family["hidden"] = hidden
         arrays["hidden_weights"] = rng.normal(size=(filters + sums) * hidden).astype(np.float32)
+        if dtype == "int8":
+            arrays["hidden_weights"] = rng.integers(-2000, 2001, (filters + sums) * hidden).astype(np.int16)
+            arrays["hidden_scales"] = rng.uniform(1e-6, 2e-6, hidden).astype(np.float32)
         arrays["hidden_bias"] = rng.normal(size=hidden).astype(np.float32)
     return family, arrays
 
@@ -89,7 +92,9 @@ def expected_logits(metadata, arrays, texts):
     """In plain Python, by the definition."""
     family, outputs = metadata["families"][0], metadata["outputs"]
     width, filters = family["width"], family["filters"]
-    table, summed = np.split(arrays["0/table"].astype(np.float64).reshape(len(WORDS) + 1, -1), [width * filters], axis=1)
+    table, summed = np.split(
+        arrays["0/table"].astype(np.float64).reshape(len(WORDS) + 1, -1), [width * filters], axis=1
+    )
     table = table.reshape(-1, width, filters)
     if family["dtype"] == "int8":
         table, summed = table * arrays["0/scales"][:filters], summed * arrays["0/scales"][filters:]
@@ -104,6 +109,13 @@ def expected_logits(metadata, arrays, texts):
         features = np.append(np.maximum(0.0, arrays["0/bias"] + np.max(windows, axis=0)), sums)
         if "hidden" in family:
             layer = arrays["0/hidden_weights"].reshape(len(features), -1).astype(np.float64)
+            if family["dtype"] == "int8":
+                # Features are whole numbers of codes then, sums of eighths.
+                steps = arrays["0/scales"] / np.repeat([1.0, 8.0], [filters, len(features) - filters])
+                bias = np.rint(arrays["0/bias"] / arrays["0/scales"][:filters])
+                largest = np.maximum(0.0, bias + np.max(windows, axis=0) / steps[:filters])
+                features = np.rint(np.append(largest, sums / steps[filters:]).clip(-4095, 4095))
+                layer = layer * arrays["0/hidden_scales"]
             features = np.maximum(0.0, arrays["0/hidden_bias"] + features @ layer)
         logits.append(arrays["bias"] + features @ arrays["0/weights"].reshape(-1, outputs).astype(np.float64))
     return np.array(logits)
@@ -369,14 +381,15 @@ def test_metadata_that_is_refused(name, value, message):
 
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
 @pytest.mark.parametrize(
-    "name", ["bitmap", "ranks", "table", "scales", "bias", "weights", "hidden_weights", "hidden_bias"]
+    "name",
+    ["bitmap", "ranks", "table", "scales", "bias", "weights", "hidden_weights", "hidden_bias", "hidden_scales"],
 )
 def test_arrays_that_are_refused(dtype, name):
     metadata, arrays = good(dtype=dtype, sums=16, hidden=16)
     if f"0/{name}" not in arrays:
         return
     array = arrays[f"0/{name}"]
-    for bad in (None, array[:-1], array.astype("i2"), array[None], np.repeat(array, 2)[::2]):
+    for bad in (None, array[:-1], array.astype("u2"), array[None], np.repeat(array, 2)[::2]):
         changed = {key: value for key, value in arrays.items() if key != f"0/{name}"}
         changed |= {} if bad is None else {f"0/{name}": bad}
         with pytest.raises(CorruptArtifactError, match=r"array '0/[a-z_]+' "):
@@ -403,7 +416,7 @@ def test_ranks_that_do_not_count_the_bits(block):
         ("scales", 0.0, "positive and finite"), ("scales", -0.1, "positive and finite"),
         ("scales", np.nan, "positive and finite"), ("scales", np.inf, "positive and finite"),
         ("bias", np.nan, "finite"), ("bias", np.inf, "finite"), ("hidden_bias", np.nan, "finite"),
-        ("hidden_weights", np.inf, "finite"),
+        ("hidden_scales", 0.0, "positive and finite"), ("hidden_scales", np.nan, "positive and finite"),
     ],
 )  # fmt: skip
 def test_numbers_that_are_refused(name, value, message):
@@ -411,6 +424,20 @@ def test_numbers_that_are_refused(name, value, message):
     arrays[f"0/{name}"][3] = value
     with pytest.raises(CorruptArtifactError, match=f"array '0/{name}' must be {message}"):
         CompiledClassifier(metadata, arrays)
+
+
+def test_hidden_layers_that_are_refused():
+    metadata, arrays = good(dtype="float32", hidden=16)
+    arrays["0/hidden_weights"][3] = np.inf
+    with pytest.raises(CorruptArtifactError, match="array '0/hidden_weights' must be finite"):
+        CompiledClassifier(metadata, arrays)
+    metadata, arrays = good(hidden=16)
+    # Of 32 filters of at most 4095 each.
+    arrays["0/hidden_weights"][:] = 16_389
+    with pytest.raises(CorruptArtifactError, match="'0/hidden_weights' holds numbers whose sums are beyond 32 bits"):
+        CompiledClassifier(metadata, arrays)
+    arrays["0/hidden_weights"][:] = -16_388
+    assert np.isfinite(CompiledClassifier(metadata, arrays).decision_function(TEXTS)).all()
 
 
 def test_tables_of_noise_give_numbers_and_no_crash():

@@ -30,8 +30,9 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     ``max(0, bias[f] + max over windows of the sum of its words)``. A window may reach beyond either end of the text,
     where nothing is added. Behind those come sums over the text, divided by the root of its number of words: what is
     said often counts more than what is said once. With a hidden layer, the features are
-    ``max(0, hidden_bias + those @ hidden_weights)``: what filters and sums say together. Words are those of :class:`tlclassic.NgramVectorizer`, known by their hash: no text of a
-    word is kept. :class:`tlclassic.ConvolutionClassifier` makes it; there is nothing to fit.
+    ``max(0, hidden_bias + those @ hidden_weights)``: what filters and sums say together. Words are those of
+    :class:`tlclassic.NgramVectorizer`, known by their hash: no text of a word is kept.
+    :class:`tlclassic.ConvolutionClassifier` makes it; there is nothing to fit.
 
     Parameters
     ----------
@@ -163,7 +164,8 @@ class TextConvolution(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             X = np.hstack([X, sums_of(rows, indptr, self.sum_table.astype(X.dtype, copy=False))])
         if self.hidden_weights is None or self.hidden_bias is None:
             return X
-        return np.maximum(X @ self.hidden_weights.astype(X.dtype) + self.hidden_bias.astype(X.dtype), 0)
+        inner = X @ self.hidden_weights.astype(X.dtype) + self.hidden_bias.astype(X.dtype)
+        return np.asarray(np.maximum(inner, 0))
 
     def _windows(self, words: NDArray[np.float64]) -> NDArray[np.float64]:
         """The sums of all windows over the rows of a text's words."""

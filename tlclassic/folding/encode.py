@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from tlclassic.errors import InvalidParameterError
 from tlclassic.folding.linear import Linear
-from tlclassic.folding.quantize import encode, encode_signed
+from tlclassic.folding.quantize import encode, encode_hidden, encode_signed
 from tlclassic.folding.tables import ConvolutionTable, NgramTable, Table, VectorsTable, WordBlock
 from tlclassic.kernels import load as load_kernel
+from tlclassic.kernels._convolve_codes import feature_steps
 from tlclassic.vectors.words import pack_words
 
 __all__ = ["FORMAT", "HASH_VERSION", "RANK_BLOCK", "encode_tables"]
@@ -167,11 +168,21 @@ def _convolution(table: ConvolutionTable, dtype: str) -> tuple[dict[str, Any], A
     if table.sum_table is not None:
         family["sums"] = int(table.sum_table.shape[1])
     if table.hidden_weights is not None and table.hidden_bias is not None:
-        # It is small, and what it rounds off every text would have.
-        arrays["hidden_weights"] = np.ascontiguousarray(table.hidden_weights, dtype=np.float32).ravel()
+        layer: NDArray[Any] = np.asarray(table.hidden_weights, dtype=np.float32)
+        if dtype == "int8":
+            _give_still_filters_a_scale(table, arrays["scales"])
+            layer, arrays["hidden_scales"] = encode_hidden(layer, feature_steps(arrays["scales"], filters))
+        arrays["hidden_weights"] = np.ascontiguousarray(layer).ravel()
         arrays["hidden_bias"] = np.ascontiguousarray(table.hidden_bias, dtype=np.float32)
         family["hidden"] = len(table.hidden_bias)
     return family, arrays
+
+
+def _give_still_filters_a_scale(table: ConvolutionTable, scales: NDArray[np.float32]) -> None:
+    """A filter that no word moves is its bias, which is rounded to whole codes: let it be one."""
+    filters = len(table.bias)
+    still = np.flatnonzero(~np.asarray(table.table).reshape(-1, filters).any(axis=0) & (table.bias != 0))
+    scales[still] = np.abs(table.bias[still])
 
 
 def _word_index(words: Sequence[str]) -> Arrays:

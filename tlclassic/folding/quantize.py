@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlclassic.errors import InvalidParameterError
+from tlclassic.kernels._convolve_codes import MOST
 
-__all__ = ["DTYPES", "ZERO", "encode", "encode_signed"]
+__all__ = ["DTYPES", "ZERO", "encode", "encode_hidden", "encode_signed"]
 
 #: From the widest to the narrowest.
 DTYPES = ("float32", "float16", "int8")
@@ -71,6 +72,21 @@ def encode_signed(
         scales[column] = _best_scale(values, frequency)
         codes[:, column] = _codes(values, scales[column])
     return codes, scales
+
+
+def encode_hidden(
+    weights: NDArray[np.float32], steps: NDArray[np.float64]
+) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
+    """``(codes, scales)``: a hidden layer of shape (features, hidden) for features in codes, int16 and a scale a unit.
+
+    One code of feature f stands for ``steps[f]``. Codes are as large as the sum of 32 bits of their products with
+    features of at most 4095 allows.
+    """
+    scaled = weights.astype(np.float64) * steps[:, None]
+    largest = min(np.iinfo(np.int16).max, np.iinfo(np.int32).max // (MOST * len(weights)))
+    most = np.abs(scaled).max(axis=0)
+    scales = np.where(most > _SMALLEST, most / largest, 1.0).astype(np.float32)
+    return np.clip(np.rint(scaled / scales), -largest, largest).astype(np.int16), scales
 
 
 def _codes(values: NDArray[np.float64], scale: Any) -> NDArray[np.float64]:

@@ -92,7 +92,7 @@ class Network:
         """What the last layer is shown of features of shape (n, n_filters + n_sums)."""
         if self.hidden_weights is None or self.hidden_bias is None:
             return features
-        return np.maximum(features @ self.hidden_weights + self.hidden_bias, np.float32(0.0))
+        return np.asarray(np.maximum(features @ self.hidden_weights + self.hidden_bias, np.float32(0.0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +144,8 @@ class Descent:
     n_steps : int
         In all: the rate falls towards the last.
     dropout, word_dropout : float
-        Shares of filters and sums, and of words, that are left out of a step (Srivastava et al. 2014; Iyyer et al. 2015).
+        Shares of filters and sums, and of words, that are left out of a step (Srivastava et al. 2014; Iyyer et al.
+        2015).
     vectors_rate : float
         Of the vectors, as a share of ``learning_rate``; at 0 they stay as they are.
     random : Generator

@@ -53,8 +53,9 @@ class Convolution:
         scales: NDArray[np.float32] | None,
         bias: NDArray[np.float32],
         weights: NDArray[np.float32],
-        hidden_weights: NDArray[np.float32] | None = None,
+        hidden_weights: NDArray[Any] | None = None,
         hidden_bias: NDArray[np.float32] | None = None,
+        hidden_scales: NDArray[np.float32] | None = None,
         sums: int = 0,
     ) -> None: ...
     def add(self, texts: Texts, start: int, stop: int, out: NDArray[np.float64]) -> None: ...

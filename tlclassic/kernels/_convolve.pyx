@@ -11,6 +11,7 @@ from libc.stdlib cimport calloc, free, realloc
 
 import numpy as np
 
+from tlclassic.kernels._convolve_codes import check_hidden, in_codes
 from tlclassic.kernels._score cimport Texts, tlc_text
 
 cdef extern from "convolve.h" nogil:
@@ -21,6 +22,8 @@ cdef extern from "convolve.h" nogil:
         const char *name
         void (*windows)(
             int16_t *best, const int8_t *const *rows, int64_t n_rows, int64_t width, int64_t filters) noexcept nogil
+        void (*hidden)(
+            int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) noexcept nogil
         int (*works)() noexcept nogil
     const tlc_convolve_level *tlc_convolve_levels
     int tlc_n_convolve_levels
@@ -51,6 +54,9 @@ cdef extern from "convolve_text.h" nogil:
         const float *weights
         const float *hidden_weights
         const float *hidden_bias
+        const int16_t *hidden_codes
+        const int16_t *code_bias
+        const float *hidden_scales
     ctypedef struct tlc_convolve_work:
         pass
     int tlc_convolve_init(tlc_convolve_work *w, const tlc_convolution *c, size_t n_texts)
@@ -259,6 +265,13 @@ cdef _padded(const float[:, ::1] weights):
     return room
 
 
+cdef _paired(weights):
+    """As tlc_hidden_portable reads them."""
+    features, hidden = weights.shape
+    pairs = weights.reshape(features // 2, 2, hidden // 16, 16)
+    return np.ascontiguousarray(pairs.transpose(2, 0, 3, 1)).ravel()
+
+
 cdef class Convolution:
     """Adds what texts weigh; see _convolve_plain.py."""
 
@@ -267,11 +280,12 @@ cdef class Convolution:
 
     def __cinit__(
         self, int bits, const uint64_t[::1] bitmap not None, table, const float[::1] scales,
-        const float[::1] bias not None, const float[:, ::1] weights not None, const float[:, ::1] hidden_weights=None,
-        const float[::1] hidden_bias=None, Py_ssize_t sums=0,
+        const float[::1] bias not None, const float[:, ::1] weights not None, hidden_weights=None,
+        const float[::1] hidden_bias=None, const float[::1] hidden_scales=None, Py_ssize_t sums=0,
     ):
         cdef int64_t n_known = 0, i, n_features = bias.shape[0] + sums, n_shown = n_features
         cdef const float[::1] padded, hidden
+        cdef const int16_t[::1] codes, code_bias
         _check_table(table, bias.shape[0], sums)
         if not 1 <= bits <= 31 or bitmap.shape[0] > 1 << 25 or bitmap.shape[0] * 64 < (<int64_t>1) << bits:
             raise ValueError("the map must have a bit for each bucket, of 1 to 31 bits")
@@ -287,8 +301,9 @@ cdef class Convolution:
             n_shown = hidden_bias.shape[0]
             if not n_shown or n_shown % TLC_LANES:
                 raise ValueError("a hidden layer has a multiple of 16 units")
-            if hidden_weights.shape[0] != n_features or hidden_weights.shape[1] != n_shown:
+            if hidden_weights.shape != (n_features, n_shown):
                 raise ValueError("the hidden layer's weights must be of shape (filters + sums, hidden)")
+            check_hidden(hidden_weights, hidden_scales, table)
         if weights.shape[0] != n_shown or (scales is not None and scales.shape[0] != n_features):
             raise ValueError(
                 "scales and weights must be those of filters and sums, or weights those of the hidden layer")
@@ -297,9 +312,17 @@ cdef class Convolution:
         padded = _padded(weights)
         self.held = table, scales, bias, padded
         if hidden_weights is not None:
-            hidden = _padded(hidden_weights)
-            self.held += hidden, hidden_bias
-            self.c.hidden, self.c.hidden_weights, self.c.hidden_bias = n_shown, &hidden[0], &hidden_bias[0]
+            self.held += hidden_bias,
+            self.c.hidden, self.c.hidden_bias = n_shown, &hidden_bias[0]
+            if hidden_scales is None:
+                hidden = _padded(hidden_weights)
+                self.held += hidden,
+                self.c.hidden_weights = &hidden[0]
+            else:
+                codes, code_bias = _paired(hidden_weights), in_codes(np.asarray(bias), np.asarray(scales))
+                self.held += codes, code_bias, hidden_scales
+                self.c.hidden_codes, self.c.code_bias = &codes[0], &code_bias[0]
+                self.c.hidden_scales = &hidden_scales[0]
         self.c.options.word_lo = self.c.options.word_hi = self.c.options.fold = self.c.options.keep_punctuation = 1
         self.c.options.bits = bits
         self.c.table, self.c.row_bytes = <const char *><size_t>table.ctypes.data, table.shape[1] * table.dtype.itemsize

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlclassic.kernels._convolve_codes import MOST, STEPS, check_hidden, in_codes
 from tlclassic.kernels._ngrams_plain import Ngrams
 from tlclassic.kernels._score_plain import Texts, rank_words
 
@@ -77,7 +78,9 @@ def add_convolved(
 def _add_products(out: NDArray[np.float64], x: NDArray[np.float32], weights: NDArray[np.float32]) -> None:
     """Add ``x @ weights`` in the kernel's order of additions."""
     if out.shape[1] == 1:
-        lanes = (x * weights[:, 0]).reshape(len(x), x.shape[1] // _LANES, _LANES).cumsum(axis=1, dtype=np.float32)[:, -1]
+        lanes = (
+            (x * weights[:, 0]).reshape(len(x), x.shape[1] // _LANES, _LANES).cumsum(axis=1, dtype=np.float32)[:, -1]
+        )
         while lanes.shape[1] > 1:
             half = lanes.shape[1] // 2
             lanes = lanes[:, :half] + lanes[:, half:]
@@ -106,6 +109,9 @@ class Convolution:
     weights : float32 array of shape (filters + sums, n_outputs), or (hidden, n_outputs)
     hidden_weights, hidden_bias : float32 arrays of shapes (filters + sums, hidden) and (hidden,), optional
         ``hidden`` is a multiple of 16.
+    hidden_scales : float32 array of shape (hidden,), optional
+        With a table of int8: the weights are int16 then, times these, and multiply features in codes
+        (:func:`in_codes`): ``max(0, code + bias)`` of a filter and eighths of a code of a sum, at most 4095.
     sums : int
         A multiple of 16.
 
@@ -123,8 +129,9 @@ class Convolution:
         scales: NDArray[np.float32] | None,
         bias: NDArray[np.float32],
         weights: NDArray[np.float32],
-        hidden_weights: NDArray[np.float32] | None = None,
+        hidden_weights: NDArray[Any] | None = None,
         hidden_bias: NDArray[np.float32] | None = None,
+        hidden_scales: NDArray[np.float32] | None = None,
         sums: int = 0,
     ) -> None:
         self._ranks = rank_words(bitmap)
@@ -144,6 +151,7 @@ class Convolution:
                 raise ValueError("a hidden layer has a multiple of 16 units")
             if hidden_weights.shape != (n_features, len(hidden_bias)):
                 raise ValueError("the hidden layer's weights must be of shape (filters + sums, hidden)")
+            check_hidden(hidden_weights, hidden_scales, table)
         n_shown = n_features if hidden_bias is None else len(hidden_bias)
         if len(weights) != n_shown or (scales is not None and len(scales) != n_features):
             raise ValueError(
@@ -157,6 +165,7 @@ class Convolution:
         self._filters = np.ascontiguousarray(table[:, :cut]), None if scales is None else scales[: len(bias)], bias
         self._summed = table[:, cut:], None if scales is None else scales[len(bias) :]
         self._weights, self._hidden_weights, self._hidden_bias = weights, hidden_weights, hidden_bias
+        self._hidden_scales = hidden_scales
 
     def add(self, texts: Texts, start: int, stop: int, out: NDArray[np.float64]) -> None:
         """Add what texts ``start`` to ``stop`` weigh to ``out``, shape (stop - start, n_outputs)."""
@@ -165,7 +174,11 @@ class Convolution:
         if out.shape != (stop - start, self._weights.shape[1]):
             raise ValueError("out must be of shape (stop - start, n_outputs)")
         buckets, indptr, _, _ = self._hashed.buckets(texts.items(start, stop))
-        rows, largest = rows_of(buckets, self._bitmap, self._ranks), np.empty((len(out), len(self._filters[2])), np.float32)
+        rows = rows_of(buckets, self._bitmap, self._ranks)
+        if self._hidden_scales is not None:
+            _add_products(out, self._by_codes(rows, indptr), self._weights)
+            return
+        largest = np.empty((len(out), len(self._filters[2])), np.float32)
         features(rows, indptr, *self._filters, largest)
         x = np.hstack([largest, _sums(rows, indptr, *self._summed)])
         if self._hidden_weights is not None and self._hidden_bias is not None:
@@ -173,6 +186,19 @@ class Convolution:
             _add_products(inner, x, self._hidden_weights)
             x = np.maximum(inner, 0.0).astype(np.float32)
         _add_products(out, x, self._weights)
+
+    def _by_codes(self, rows: NDArray[np.int32], indptr: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Activations of a hidden layer of int16, shape (n_texts, hidden)."""
+        table, scales, bias = self._filters
+        layer, added, unit = self._hidden_weights, self._hidden_bias, self._hidden_scales
+        assert scales is not None
+        assert layer is not None
+        assert added is not None
+        most = [windows.max(axis=0) for windows in _all_windows(rows, indptr, table, len(bias))]
+        largest = np.array(most, dtype=np.int64).reshape(-1, len(bias)) + in_codes(bias, scales)
+        x = np.hstack([np.clip(largest, 0, MOST), _sums_in_codes(rows, indptr, self._summed[0])])
+        products = (x @ layer.astype(np.int64)).astype(np.float32)
+        return np.asarray(np.maximum(added + unit * products, np.float32(0.0)))
 
 
 def features(
@@ -206,6 +232,18 @@ def _sums(
         else:
             out[text] = scales * table[rows[start:stop]].sum(axis=0, dtype=np.int64).astype(np.float32)
         out[text] *= np.float32(1.0) / np.sqrt(np.float32(max(1, stop - start)))
+    return out
+
+
+def _sums_in_codes(rows: NDArray[np.int32], indptr: NDArray[np.int64], table: NDArray[Any]) -> NDArray[np.int64]:
+    """Of the codes of each text, by the root of their number, in eighths; int64 of shape (n_texts, sums)."""
+    out = np.zeros((len(indptr) - 1, table.shape[1]), dtype=np.int64)
+    for text, (start, stop) in enumerate(zip(indptr[:-1].tolist(), indptr[1:].tolist(), strict=True)):
+        share = np.float32(STEPS) * (np.float32(1.0) / np.sqrt(np.float32(max(1, stop - start))))
+        x = table[rows[start:stop]].sum(axis=0, dtype=np.int64).astype(np.float32) * share
+        x = np.clip(x, np.float32(-MOST), np.float32(MOST))
+        # To the nearest, halves away from zero.
+        out[text] = np.trunc(x + np.where(x < 0, np.float32(-0.5), np.float32(0.5)))
     return out
 
 

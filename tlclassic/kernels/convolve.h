@@ -74,6 +74,22 @@ static void tlc_windows_portable(int16_t *best, const int8_t *const *rows, int64
     }
 }
 
+/* What a hidden layer of int16 is shown is at most so large, a sum in this many steps of its code; the sum of what it
+ * multiplies fits in 32 bits then, which is checked when a file is read. */
+enum { TLC_MOST = 4095, TLC_STEPS = 8 };
+
+/* Weights of a hidden layer for integers: of TLC_LANES units side by side those of two features after each other, and so
+ * on for all features: out[k] is the sum over f of x[f] * weight of f and k. */
+static void tlc_hidden_portable(int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) {
+    for (int64_t start = 0; start < hidden; start += TLC_LANES) {
+        int32_t sums[TLC_LANES] = {0};
+        for (int64_t f = 0; f < features; f += 2, weights += 2 * TLC_LANES)
+            for (int k = 0; k < TLC_LANES; k++)
+                sums[k] += (int32_t)x[f] * weights[2 * k] + (int32_t)x[f + 1] * weights[2 * k + 1];
+        memcpy(out + start, sums, sizeof sums);
+    }
+}
+
 #ifdef TLC_X86
 /* Compilers keep neither sums nor maxima in registers by themselves: this is the loop that most of the time goes to. A
  * block is some filters side by side, whose maxima stay in registers over all words, as do the sums of the windows that
@@ -150,12 +166,65 @@ TLC_AVX512 static void tlc_windows_avx512(
     TLC_BLOCKS(tlc_block_avx512, 32, 1)
     TLC_BLOCKS(tlc_block_avx2, 16, 1)
 }
+
+/* Two features that lie beside each other, in every lane. */
+static inline int32_t tlc_pair(const int16_t *x) {
+    int32_t pair;
+    memcpy(&pair, x, sizeof pair);
+    return pair;
+}
+
+/* Blocks of TLC_LANES units, n of them at a time, so that no sum waits for the one before. */
+TLC_AVX2 TLC_INLINE void tlc_hidden_block_avx2(
+    int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, const int n) {
+    __m256i sums[4];
+    for (int k = 0; k < 2 * n; k++) sums[k] = _mm256_setzero_si256();
+    for (int64_t f = 0; f < features; f += 2) {
+        const __m256i pair = _mm256_set1_epi32(tlc_pair(x + f));
+        for (int k = 0; k < 2 * n; k++) {
+            const int16_t *const row = weights + (k / 2) * features * TLC_LANES + f * TLC_LANES + (k % 2) * TLC_LANES;
+            sums[k] = _mm256_add_epi32(sums[k], _mm256_madd_epi16(pair, _mm256_loadu_si256((const __m256i *)row)));
+        }
+    }
+    for (int k = 0; k < 2 * n; k++) _mm256_storeu_si256((__m256i *)(out + 8 * k), sums[k]);
+}
+
+TLC_AVX512 TLC_INLINE void tlc_hidden_block_avx512(
+    int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, const int n) {
+    __m512i sums[4];
+    for (int k = 0; k < n; k++) sums[k] = _mm512_setzero_si512();
+    for (int64_t f = 0; f < features; f += 2) {
+        const __m512i pair = _mm512_set1_epi32(tlc_pair(x + f));
+        for (int k = 0; k < n; k++) {
+            const int16_t *const row = weights + k * features * TLC_LANES + f * TLC_LANES;
+            sums[k] = _mm512_add_epi32(sums[k], _mm512_madd_epi16(pair, _mm512_loadu_si512(row)));
+        }
+    }
+    for (int k = 0; k < n; k++) _mm512_storeu_si512(out + TLC_LANES * k, sums[k]);
+}
+
+TLC_AVX2 static void tlc_hidden_avx2(
+    int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) {
+    int64_t k = 0;
+    for (; k + 2 * TLC_LANES <= hidden; k += 2 * TLC_LANES)
+        tlc_hidden_block_avx2(out + k, x, weights + k * features, features, 2);
+    for (; k < hidden; k += TLC_LANES) tlc_hidden_block_avx2(out + k, x, weights + k * features, features, 1);
+}
+
+TLC_AVX512 static void tlc_hidden_avx512(
+    int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) {
+    int64_t k = 0;
+    for (; k + 4 * TLC_LANES <= hidden; k += 4 * TLC_LANES)
+        tlc_hidden_block_avx512(out + k, x, weights + k * features, features, 4);
+    for (; k < hidden; k += TLC_LANES) tlc_hidden_block_avx512(out + k, x, weights + k * features, features, 1);
+}
 #endif
 
 /* Slowest first. */
 typedef struct {
     const char *name;
     void (*windows)(int16_t *best, const int8_t *const *rows, int64_t n_rows, int64_t width, int64_t filters);
+    void (*hidden)(int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden);
     int (*works)(void);
 } tlc_convolve_level;
 
@@ -166,10 +235,10 @@ static int tlc_convolve_avx512(void) { return __builtin_cpu_supports("avx2") && 
 #endif
 
 static const tlc_convolve_level tlc_convolve_levels[] = {
-    {"portable", tlc_windows_portable, tlc_convolve_always},
+    {"portable", tlc_windows_portable, tlc_hidden_portable, tlc_convolve_always},
 #ifdef TLC_X86
-    {"avx2", tlc_windows_avx2, tlc_convolve_avx2},
-    {"avx512bw", tlc_windows_avx512, tlc_convolve_avx512},
+    {"avx2", tlc_windows_avx2, tlc_hidden_avx2, tlc_convolve_avx2},
+    {"avx512bw", tlc_windows_avx512, tlc_hidden_avx512, tlc_convolve_avx512},
 #endif
 };
 static const int tlc_n_convolve_levels = sizeof tlc_convolve_levels / sizeof *tlc_convolve_levels;
@@ -206,6 +275,15 @@ TLC_WIDE static void tlc_activate_int8(
     }
 }
 
+TLC_WIDE static void tlc_activate_products(
+    float *TLC_RESTRICT out, const int32_t *TLC_RESTRICT products, const float *TLC_RESTRICT scales,
+    const float *TLC_RESTRICT bias, int64_t hidden) {
+    for (int64_t k = 0; k < hidden; k++) {
+        const float x = bias[k] + scales[k] * (float)products[k];
+        out[k] = x > 0.0f ? x : 0.0f;
+    }
+}
+
 TLC_WIDE static void tlc_activate_float32(
     float *TLC_RESTRICT out, const float *TLC_RESTRICT best, const float *TLC_RESTRICT bias, int64_t filters) {
     for (int64_t j = 0; j < filters; j++) {
@@ -218,9 +296,12 @@ TLC_WIDE static void tlc_activate_float32(
  * at a time, which fit in 16 bits where they are codes, and then in a wider type. */
 enum { TLC_SHORT = 256 };
 
-TLC_WIDEST static void tlc_sums_int8(
-    float *TLC_RESTRICT out, const int8_t *const *rows, int64_t n, int64_t first, int64_t n_sums,
-    const float *TLC_RESTRICT scales, int32_t *TLC_RESTRICT totals, int16_t *TLC_RESTRICT sums) {
+static inline float tlc_share(int64_t n) { return n ? 1.0f / sqrtf((float)n) : 0.0f; }
+
+/* Sums of codes, not divided. */
+TLC_WIDEST static void tlc_totals(
+    int32_t *TLC_RESTRICT totals, const int8_t *const *rows, int64_t n, int64_t first, int64_t n_sums,
+    int16_t *TLC_RESTRICT sums) {
     memset(totals, 0, (size_t)n_sums * sizeof *totals);
     for (int64_t start = 0; start < n; start += TLC_SHORT) {
         memset(sums, 0, (size_t)n_sums * sizeof *sums);
@@ -232,8 +313,34 @@ TLC_WIDEST static void tlc_sums_int8(
         }
         for (int64_t j = 0; j < n_sums; j++) totals[j] += sums[j];
     }
-    const float share = n ? 1.0f / sqrtf((float)n) : 0.0f;
+}
+
+TLC_WIDE static void tlc_sums_int8(
+    float *TLC_RESTRICT out, const int32_t *TLC_RESTRICT totals, const float *TLC_RESTRICT scales, int64_t n_sums,
+    int64_t n) {
+    const float share = tlc_share(n);
     for (int64_t j = 0; j < n_sums; j++) out[j] = scales[j] * (float)totals[j] * share;
+}
+
+/* The same for a hidden layer of int16, in steps of a code. */
+TLC_WIDE static void tlc_sums_int16(
+    int16_t *TLC_RESTRICT out, const int32_t *TLC_RESTRICT totals, int64_t n_sums, int64_t n) {
+    const float share = (float)TLC_STEPS * tlc_share(n);
+    for (int64_t j = 0; j < n_sums; j++) {
+        float x = (float)totals[j] * share;
+        x = x > (float)TLC_MOST ? (float)TLC_MOST : x < (float)-TLC_MOST ? (float)-TLC_MOST : x;
+        /* To the nearest, halves away from zero. */
+        out[j] = (int16_t)(x + (x < 0.0f ? -0.5f : 0.5f));
+    }
+}
+
+/* Activations of filters for a hidden layer of int16, in codes. */
+TLC_WIDE static void tlc_activate_int16(
+    int16_t *TLC_RESTRICT out, const int16_t *TLC_RESTRICT best, const int16_t *TLC_RESTRICT bias, int64_t filters) {
+    for (int64_t j = 0; j < filters; j++) {
+        const int32_t x = (int32_t)best[j] + bias[j];
+        out[j] = (int16_t)(x < 0 ? 0 : x > TLC_MOST ? TLC_MOST : x);
+    }
 }
 
 TLC_WIDEST static void tlc_sums_float32(
@@ -248,7 +355,7 @@ TLC_WIDEST static void tlc_sums_float32(
         }
         for (int64_t j = 0; j < n_sums; j++) totals[j] += (double)out[j];
     }
-    const float share = n ? 1.0f / sqrtf((float)n) : 0.0f;
+    const float share = tlc_share(n);
     for (int64_t j = 0; j < n_sums; j++) out[j] = (float)totals[j] * share;
 }
 

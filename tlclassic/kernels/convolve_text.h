@@ -94,6 +94,10 @@ typedef struct {
     /* scales, of filters and sums: NULL for a table of float32; weights, of what is shown to the head and of the hidden
      * layer (none: hidden is 0): as tlc_stride says */
     const float *scales, *bias, *weights, *hidden_weights, *hidden_bias;
+    /* Of a table of int8 with a hidden layer, instead of hidden_weights: as tlc_hidden_portable reads them, what their
+     * sums are multiplied by, and the filters' biases in codes */
+    const int16_t *hidden_codes, *code_bias;
+    const float *hidden_scales;
 } tlc_convolution;
 
 /* Texts whose features are multiplied by the weights together. */
@@ -115,8 +119,8 @@ typedef struct {
     /* Of a text. */
     double *totals;
     float *best, *window;
-    int32_t *at;
-    int16_t *codes;
+    int32_t *at, *products;
+    int16_t *codes, *shown;
 } tlc_convolve_work;
 
 static inline void tlc_convolve_free(tlc_convolve_work *w) {
@@ -132,14 +136,16 @@ static int tlc_convolve_init(tlc_convolve_work *w, const tlc_convolution *c, siz
     /* The widest type first: all sizes are multiples of 16. */
     w->memory = calloc(
         1, TLC_GROUP * (hidden * (sizeof(double) + sizeof(float)) + features * sizeof(float)) + sums * sizeof(double) +
-               features * (2 * sizeof(float) + sizeof(int32_t) + sizeof(int16_t)) + (size_t)c->row_bytes);
+               features * (2 * sizeof(float) + sizeof(int32_t) + 2 * sizeof(int16_t)) + hidden * sizeof(int32_t) +
+               (size_t)c->row_bytes);
     if (w->ends == NULL || w->memory == NULL) return -1;
     w->together = tlc_products_together();
     w->inner = (double *)w->memory, w->totals = w->inner + TLC_GROUP * hidden;
     w->features = (float *)(w->totals + sums), w->activations = w->features + TLC_GROUP * features;
     w->best = w->activations + TLC_GROUP * hidden, w->window = w->best + features;
-    w->at = (int32_t *)(w->window + features), w->codes = (int16_t *)(w->at + features);
-    w->nothing = (char *)(w->codes + features);
+    w->at = (int32_t *)(w->window + features), w->products = w->at + features;
+    w->codes = (int16_t *)(w->products + hidden), w->shown = w->codes + features;
+    w->nothing = (char *)(w->shown + features);
     return 0;
 }
 
@@ -161,20 +167,29 @@ static int tlc_windows_of_text(
     return 0;
 }
 
-/* The features of a text from the rows of its n words; 0, or -1 without memory. */
-static int tlc_features_of_text(
+/* A text of a group from the rows of its n words: its features, or where these are codes for a hidden layer, the
+ * activations of that; 0, or -1 without memory. */
+static int tlc_read_text(
     const tlc_convolution *c, const tlc_convolve_level *level, const char *const *rows, int64_t n, tlc_convolve_work *w,
-    float *features) {
-    float *const sums = features + c->filters;
-    const int64_t first = c->width * c->filters;
+    int64_t place) {
+    const int64_t first = c->width * c->filters, n_features = c->filters + c->sums;
+    float *const features = w->features + place * n_features, *const sums = features + c->filters;
     if (c->scales == NULL) {
         if (c->sums) tlc_sums_float32(sums, (const float *const *)rows, n, first, c->sums, w->totals);
         return tlc_windows_of_text(c, rows, n, w, features);
     }
     const int8_t *const *const codes = (const int8_t *const *)rows;
-    if (c->sums) tlc_sums_int8(sums, codes, n, first, c->sums, c->scales + c->filters, w->at, w->codes);
+    if (c->sums) tlc_totals(w->at, codes, n, first, c->sums, w->codes);
     level->windows(w->codes, codes, n, c->width, c->filters);
-    tlc_activate_int8(features, w->codes, c->scales, c->bias, c->filters);
+    if (c->hidden_codes == NULL) {
+        if (c->sums) tlc_sums_int8(sums, w->at, c->scales + c->filters, c->sums, n);
+        tlc_activate_int8(features, w->codes, c->scales, c->bias, c->filters);
+        return 0;
+    }
+    if (c->sums) tlc_sums_int16(w->shown + c->filters, w->at, c->sums, n);
+    tlc_activate_int16(w->shown, w->codes, c->code_bias, c->filters);
+    level->hidden(w->products, w->shown, c->hidden_codes, n_features, c->hidden);
+    tlc_activate_products(w->activations + place * c->hidden, w->products, c->hidden_scales, c->hidden_bias, c->hidden);
     return 0;
 }
 
@@ -186,10 +201,12 @@ static void tlc_add_group(const tlc_convolution *c, int64_t n, tlc_convolve_work
         tlc_add_all_products(out, w->features, n_features, c->weights, c->n_outputs, n_features, n, together);
         return;
     }
-    for (int64_t i = 0; i < n; i++)
+    for (int64_t i = 0; i < n && c->hidden_codes == NULL; i++)
         for (int64_t k = 0; k < hidden; k++) w->inner[i * hidden + k] = (double)c->hidden_bias[k];
-    tlc_add_all_products(w->inner, w->features, n_features, c->hidden_weights, hidden, n_features, n, together);
-    for (int64_t k = 0; k < n * hidden; k++) w->activations[k] = w->inner[k] > 0.0 ? (float)w->inner[k] : 0.0f;
+    if (c->hidden_codes == NULL) {
+        tlc_add_all_products(w->inner, w->features, n_features, c->hidden_weights, hidden, n_features, n, together);
+        for (int64_t k = 0; k < n * hidden; k++) w->activations[k] = w->inner[k] > 0.0 ? (float)w->inner[k] : 0.0f;
+    }
     tlc_add_all_products(out, w->activations, hidden, c->weights, c->n_outputs, hidden, n, together);
 }
 
@@ -207,13 +224,11 @@ static int tlc_convolve(
     tlc_known_rows(&c->known, w->scratch.word, n_words, c->table, c->n_rows, c->row_bytes, w->rows);
     for (size_t i = 0; i < TLC_AHEAD; i++) w->rows[n_words + i] = w->nothing;
     for (size_t i = 0; i < TLC_AHEAD; i++) tlc_fetch(w->rows[i], c->row_bytes);
-    const size_t n_features = (size_t)(c->filters + c->sums);
     for (size_t start = 0; start < n; start += TLC_GROUP) {
         const size_t size = n - start < TLC_GROUP ? n - start : TLC_GROUP;
         for (size_t i = start; i < start + size; i++) {
             const int64_t begin = i ? w->ends[i - 1] : 0;
-            float *const features = w->features + (i - start) * n_features;
-            if (tlc_features_of_text(c, level, w->rows + begin, w->ends[i] - begin, w, features)) return -1;
+            if (tlc_read_text(c, level, w->rows + begin, w->ends[i] - begin, w, (int64_t)(i - start))) return -1;
         }
         tlc_add_group(c, (int64_t)size, w, out + start * (size_t)c->n_outputs);
     }

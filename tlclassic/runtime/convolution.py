@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tlclassic.kernels import load
+from tlclassic.kernels._convolve_codes import MOST, feature_steps, in_codes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,9 +47,10 @@ class ConvolutionFamily:
         self._weights = arrays[prefix + "weights"].reshape(hidden or self._filters + self._sums, -1)
         self._hidden_weights = arrays[prefix + "hidden_weights"].reshape(-1, hidden) if hidden else None
         self._hidden_bias = arrays[prefix + "hidden_bias"] if hidden else None
+        self._hidden_scales = arrays.get(prefix + "hidden_scales") if hidden else None
         self._scorer = load("convolve").Convolution(
             self._bits, self._bitmap, self._table, self._scales, self._bias, self._weights, self._hidden_weights,
-            self._hidden_bias, self._sums,
+            self._hidden_bias, self._hidden_scales, self._sums,
         )  # fmt: skip
 
     def add(self, piece: Piece, out: NDArray[np.float64]) -> None:
@@ -70,8 +72,12 @@ class ConvolutionFamily:
         first, largest = _largest_windows(values)
         bias = self._bias.astype(np.float64)
         active = bias + largest > 0
-        constant, head = self._head(np.append(np.maximum(bias + largest, 0.0), sums.sum(axis=0)), output)
-        head, of_sums = np.split(head, [self._filters])
+        features = np.append(np.where(active, bias + largest, 0.0), sums.sum(axis=0))
+        shown = self._shown(largest, features)
+        constant, weights = self._head(shown, output)
+        # What the hidden layer's codes round off is no word's.
+        constant += float((shown - features) @ weights)
+        head, of_sums = np.split(weights, [self._filters])
         shares = sums @ of_sums
         for offset in range(self._width):
             places = first + offset
@@ -84,12 +90,24 @@ class ConvolutionFamily:
         ]
         return constant + float(bias[active] @ head[active]), weighed
 
+    def _shown(self, largest: NDArray[np.float64], features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The features that head or hidden layer is shown: in whole codes, or as they are."""
+        if self._hidden_scales is None or self._scales is None:
+            return features
+        steps = feature_steps(self._scales, self._filters)
+        codes = np.rint(features / steps)
+        codes[: self._filters] = np.rint(largest / steps[: self._filters]) + in_codes(self._bias, self._scales)
+        codes[: self._filters] = np.maximum(codes[: self._filters], 0)
+        return np.clip(codes, -MOST, MOST) * steps
+
     def _head(self, features: NDArray[np.float64], output: int) -> tuple[float, NDArray[np.float64]]:
         """``(constant, weights)`` of the output as it is around these activations: linear in the filters."""
         weights = self._weights[:, output].astype(np.float64)
         if self._hidden_weights is None or self._hidden_bias is None:
             return 0.0, weights
         layer, bias = self._hidden_weights.astype(np.float64), self._hidden_bias.astype(np.float64)
+        if self._hidden_scales is not None and self._scales is not None:
+            layer = layer * self._hidden_scales / feature_steps(self._scales, self._filters)[:, None]
         weights = np.where(features @ layer + bias > 0, weights, 0.0)
         return float(bias @ weights), layer @ weights
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from tlclassic.errors import ArtifactVersionError, CorruptArtifactError
 from tlclassic.kernels import load
+from tlclassic.kernels._convolve_codes import MOST
 
 __all__ = [
     "CHOICES", "CONVOLUTION_DTYPES", "FORMAT", "HASH_VERSION", "LANES", "LIMITS", "RANK_BLOCK", "SLACK", "ZERO",
@@ -299,14 +300,22 @@ def _check_convolution_arrays(family: dict[str, Any], arrays: Any, number: int, 
         raise damaged(f"array '{number}/table' must hold {rows} rows and one more of {columns}; got {len(table)}")
     sizes, hidden = {"bias": filters}, family.get("hidden", 0)
     if hidden:
-        sizes |= {"hidden_bias": hidden, "hidden_weights": features * hidden}
+        sizes["hidden_bias"] = hidden
+        if not coded:
+            sizes["hidden_weights"] = features * hidden
     for name, size in sizes.items():
         if not _is_finite(_array(arrays, f"{number}/{name}", "<f4", size)):
             raise damaged(f"array '{number}/{name}' must be finite")
     _array(arrays, f"{number}/weights", "<f4", (hidden or features) * outputs)
     # The largest code stands for the largest number only where the scale is positive.
-    if coded and not all(0 < scale < math.inf for scale in _array(arrays, f"{number}/scales", "<f4", features).tolist()):
-        raise damaged(f"array '{number}/scales' must be positive and finite")
+    scales = {"scales": features, **({"hidden_scales": hidden} if hidden else {})} if coded else {}
+    for name, size in scales.items():
+        if not all(0 < scale < math.inf for scale in _array(arrays, f"{number}/{name}", "<f4", size).tolist()):
+            raise damaged(f"array '{number}/{name}' must be positive and finite")
+    if coded and hidden:
+        codes = _array(arrays, f"{number}/hidden_weights", "<i2", features * hidden).reshape(features, hidden)
+        if int(np.abs(codes.astype(np.int64)).sum(axis=0).max()) * MOST > np.iinfo(np.int32).max:
+            raise damaged(f"array '{number}/hidden_weights' holds numbers whose sums are beyond 32 bits")
 
 
 _FAMILIES: dict[str, tuple[Callable[[dict[str, Any], str], None], Callable[[dict[str, Any], Any, int, int], None]]] = {
