@@ -194,6 +194,7 @@ class Convolution:
         assert scales is not None
         assert layer is not None
         assert added is not None
+        assert unit is not None
         most = [windows.max(axis=0) for windows in _all_windows(rows, indptr, table, len(bias))]
         largest = np.array(most, dtype=np.int64).reshape(-1, len(bias)) + in_codes(bias, scales)
         x = np.hstack([np.clip(largest, 0, MOST), _sums_in_codes(rows, indptr, self._summed[0])])

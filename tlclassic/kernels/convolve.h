@@ -327,10 +327,11 @@ TLC_WIDE static void tlc_sums_int16(
     int16_t *TLC_RESTRICT out, const int32_t *TLC_RESTRICT totals, int64_t n_sums, int64_t n) {
     const float share = (float)TLC_STEPS * tlc_share(n);
     for (int64_t j = 0; j < n_sums; j++) {
-        float x = (float)totals[j] * share;
-        x = x > (float)TLC_MOST ? (float)TLC_MOST : x < (float)-TLC_MOST ? (float)-TLC_MOST : x;
-        /* To the nearest, halves away from zero. */
-        out[j] = (int16_t)(x + (x < 0.0f ? -0.5f : 0.5f));
+        const float x = (float)totals[j] * share;
+        /* To the nearest, halves away from zero; by way of 32 bits, which compilers can vectorise. */
+        int32_t code = (int32_t)(x + (x < 0.0f ? -0.5f : 0.5f));
+        code = code > TLC_MOST ? TLC_MOST : code;
+        out[j] = (int16_t)(code < -TLC_MOST ? -TLC_MOST : code);
     }
 }
 
@@ -338,8 +339,9 @@ TLC_WIDE static void tlc_sums_int16(
 TLC_WIDE static void tlc_activate_int16(
     int16_t *TLC_RESTRICT out, const int16_t *TLC_RESTRICT best, const int16_t *TLC_RESTRICT bias, int64_t filters) {
     for (int64_t j = 0; j < filters; j++) {
-        const int32_t x = (int32_t)best[j] + bias[j];
-        out[j] = (int16_t)(x < 0 ? 0 : x > TLC_MOST ? TLC_MOST : x);
+        int32_t code = (int32_t)best[j] + bias[j];
+        code = code > TLC_MOST ? TLC_MOST : code;
+        out[j] = (int16_t)(code < 0 ? 0 : code);
     }
 }
 
