@@ -299,9 +299,10 @@ def test_of_convolutions_that_dev_cannot_tell_apart_the_cheapest_is_taken():
     first = first_recipes("small", multilabel=False, vectors=False, bits=10)[0]
     wide, middling, narrow = (Convolution(filters=filters) for filters in (64, 48, 32))
 
-    def chosen(worse, apart):
+    def chosen(worse, apart, teacher=None):
         """Of three: narrower ones know less of so many texts, and of the others are by turns more and less sure."""
-        search = Search(pool, "accuracy", None, threads=1, random_state=0)
+        judged = dataclasses.replace(pool, dev_teacher=teacher)
+        search = Search(judged, "accuracy", None, threads=1, random_state=0)
         base, turns = np.where(np.arange(n) % 5 == 0, -1.5, 1.5), (-1.0) ** (np.arange(n) // 10)
         for size, convolution in enumerate((wide, middling, narrow)):
             logit = base + size * apart * turns
@@ -316,6 +317,23 @@ def test_of_convolutions_that_dev_cannot_tell_apart_the_cheapest_is_taken():
     assert chosen(4, 0.0) == wide
     assert chosen(0, 0.02) == narrow
     assert chosen(0, 0.6) == wide
+    # A teacher that is sure of what the labels say, but where only the narrower ones doubt: there it says the contrary.
+    teacher = truth.copy()
+    teacher[1:42:5] = 1.0 - truth[1:42:5]
+    assert chosen(4, 0.0, teacher) == narrow
+
+
+def test_convolutions_are_judged_by_labels_and_teacher_together():
+    truth, teacher = np.eye(2)[[0, 1]], np.array([[0.9, 0.1], [0.6, 0.4]])
+    kind = np.array([LABELLED], dtype=np.int8)
+    P = np.full((1, 2), 0.5, np.float32)
+    pool = Pool(["a"], P, kind, truth[:1], ["d", "e"], truth, np.array(["x", "y"]), False, teacher)
+    wanted, loss = pool.aims(np.array([[0.2], [0.8]]))
+    assert loss == "sigmoid"
+    np.testing.assert_allclose(wanted, [[0.7 * 0.1], [0.7 * 0.4 + 0.3]])
+    several = dataclasses.replace(pool, multilabel=True)
+    np.testing.assert_allclose(several.aims(teacher)[0], 0.7 * teacher + 0.3 * truth)
+    assert dataclasses.replace(pool, dev_teacher=None).aims(np.array([[0.2], [0.8]]))[0].tolist() == [[0.0], [1.0]]
 
 
 def test_samples_have_every_kind():

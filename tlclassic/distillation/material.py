@@ -252,6 +252,7 @@ def ask(
         dev=truth,
         classes=np.asarray(teacher.classes),
         multilabel=teacher.multilabel,
+        dev_teacher=None if np.isnan(teacher_dev).any() else teacher_dev.astype(np.float64),
     )
     return pool, teacher_dev
 

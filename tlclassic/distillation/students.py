@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 
-from tlclassic.distillation.recipes import Recipe
+from tlclassic.distillation.recipes import PLAIN, Recipe
 from tlclassic.distillation.searching import (
     LABELLED,
     LOGITS_TOLERANCE,
@@ -65,7 +65,7 @@ class Maker:
     def undistilled(self, trial: Trial) -> Any | None:
         """The same student from the labelled texts and their labels alone.
 
-        Its strength, or how many epochs it is trained for, is chosen on dev as well.
+        Its strength, or for how many epochs it is trained and whether with sums and a hidden layer, is chosen on dev.
 
         None where there are no labels.
         """
@@ -76,7 +76,12 @@ class Maker:
         texts, weights = [self.pool.texts[i] for i in labelled], np.ones(len(labelled))
         fits: list[Any]
         if own.convolution is not None:
-            recipes = [replace(own, convolution=replace(own.convolution, epochs=epochs)) for epochs in ("auto", 4)]
+            plain = replace(PLAIN, filters=max(PLAIN.filters, own.convolution.filters))
+            recipes = [
+                replace(own, convolution=replace(each, epochs=epochs))
+                for each in (own.convolution, plain)
+                for epochs in ("auto", 4)
+            ]
             models = [make_convolution(recipe, self.pool, self.vectors, self.random_state) for recipe in recipes]
             fits = [model.fit(texts, self.pool.hard, classes=self.pool.classes) for model in models]
         else:
