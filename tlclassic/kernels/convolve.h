@@ -298,9 +298,9 @@ enum { TLC_SHORT = 256 };
 
 static inline float tlc_share(int64_t n) { return n ? 1.0f / sqrtf((float)n) : 0.0f; }
 
-/* Sums of codes, not divided. */
+/* Sums of codes, not divided: exact in doubles for a text of any length. */
 TLC_WIDEST static void tlc_totals(
-    int32_t *TLC_RESTRICT totals, const int8_t *const *rows, int64_t n, int64_t first, int64_t n_sums,
+    double *TLC_RESTRICT totals, const int8_t *const *rows, int64_t n, int64_t first, int64_t n_sums,
     int16_t *TLC_RESTRICT sums) {
     memset(totals, 0, (size_t)n_sums * sizeof *totals);
     for (int64_t start = 0; start < n; start += TLC_SHORT) {
@@ -311,12 +311,12 @@ TLC_WIDEST static void tlc_totals(
             tlc_fetch((const char *)(rows[i + TLC_AHEAD] + first), n_sums);
             for (int64_t j = 0; j < n_sums; j++) sums[j] = (int16_t)(sums[j] + row[j]);
         }
-        for (int64_t j = 0; j < n_sums; j++) totals[j] += sums[j];
+        for (int64_t j = 0; j < n_sums; j++) totals[j] += (double)sums[j];
     }
 }
 
 TLC_WIDE static void tlc_sums_int8(
-    float *TLC_RESTRICT out, const int32_t *TLC_RESTRICT totals, const float *TLC_RESTRICT scales, int64_t n_sums,
+    float *TLC_RESTRICT out, const double *TLC_RESTRICT totals, const float *TLC_RESTRICT scales, int64_t n_sums,
     int64_t n) {
     const float share = tlc_share(n);
     for (int64_t j = 0; j < n_sums; j++) out[j] = scales[j] * (float)totals[j] * share;
@@ -324,7 +324,7 @@ TLC_WIDE static void tlc_sums_int8(
 
 /* The same for a hidden layer of int16, in steps of a code. */
 TLC_WIDE static void tlc_sums_int16(
-    int16_t *TLC_RESTRICT out, const int32_t *TLC_RESTRICT totals, int64_t n_sums, int64_t n) {
+    int16_t *TLC_RESTRICT out, const double *TLC_RESTRICT totals, int64_t n_sums, int64_t n) {
     const float share = (float)TLC_STEPS * tlc_share(n);
     for (int64_t j = 0; j < n_sums; j++) {
         const float x = (float)totals[j] * share;

@@ -179,14 +179,14 @@ static int tlc_read_text(
         return tlc_windows_of_text(c, rows, n, w, features);
     }
     const int8_t *const *const codes = (const int8_t *const *)rows;
-    if (c->sums) tlc_totals(w->at, codes, n, first, c->sums, w->codes);
+    if (c->sums) tlc_totals(w->totals, codes, n, first, c->sums, w->codes);
     level->windows(w->codes, codes, n, c->width, c->filters);
     if (c->hidden_codes == NULL) {
-        if (c->sums) tlc_sums_int8(sums, w->at, c->scales + c->filters, c->sums, n);
+        if (c->sums) tlc_sums_int8(sums, w->totals, c->scales + c->filters, c->sums, n);
         tlc_activate_int8(features, w->codes, c->scales, c->bias, c->filters);
         return 0;
     }
-    if (c->sums) tlc_sums_int16(w->shown + c->filters, w->at, c->sums, n);
+    if (c->sums) tlc_sums_int16(w->shown + c->filters, w->totals, c->sums, n);
     tlc_activate_int16(w->shown, w->codes, c->code_bias, c->filters);
     level->hidden(w->products, w->shown, c->hidden_codes, n_features, c->hidden);
     tlc_activate_products(w->activations + place * c->hidden, w->products, c->hidden_scales, c->hidden_bias, c->hidden);
