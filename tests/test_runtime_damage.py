@@ -79,10 +79,10 @@ def test_metadata(place, value, message):
 
 
 def test_newer_versions():
-    for name in ("format", "hash_version"):
+    for name, known in (("format", 2), ("hash_version", 1)):
         metadata, arrays = good()
-        metadata[name] = 2
-        refused(metadata, arrays, f"{name} is 2; this tlclassic reads up to 1", ArtifactVersionError)
+        metadata[name] = known + 1
+        refused(metadata, arrays, f"{name} is {known + 1}; this tlclassic reads up to {known}", ArtifactVersionError)
 
 
 @pytest.mark.parametrize("name", list(good()[1]))
