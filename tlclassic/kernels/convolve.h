@@ -9,15 +9,13 @@
 #include <string.h>
 
 #include "bits.h"
+#include "convolve_products.h"
 #include "wide.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #define TLC_X86 1
 #include <immintrin.h>
 #endif
-
-/* Filters come in multiples of this. */
-#define TLC_LANES 16
 
 /* The row of each bucket: how many bits of the map are set before its own, or -1 where its own is not. */
 static inline void tlc_rows(
@@ -98,6 +96,7 @@ static void tlc_hidden_portable(int32_t *out, const int16_t *x, const int16_t *w
 #define TLC_INLINE static inline __attribute__((always_inline))
 #define TLC_AVX2 __attribute__((target("avx2")))
 #define TLC_AVX512 __attribute__((target("avx512f,avx512bw")))
+#define TLC_VNNI __attribute__((target("avx512f,avx512bw,avx512vnni")))
 enum { TLC_MAX_WIDTH = 8 };
 
 TLC_AVX2 TLC_INLINE __m256i tlc_widened_avx2(const int8_t *codes) {
@@ -203,6 +202,21 @@ TLC_AVX512 TLC_INLINE void tlc_hidden_block_avx512(
     for (int k = 0; k < n; k++) _mm512_storeu_si512(out + TLC_LANES * k, sums[k]);
 }
 
+/* Products and their sums in one instruction. */
+TLC_VNNI TLC_INLINE void tlc_hidden_block_vnni(
+    int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, const int n) {
+    __m512i sums[4];
+    for (int k = 0; k < n; k++) sums[k] = _mm512_setzero_si512();
+    for (int64_t f = 0; f < features; f += 2) {
+        const __m512i pair = _mm512_set1_epi32(tlc_pair(x + f));
+        for (int k = 0; k < n; k++) {
+            const int16_t *const row = weights + k * features * TLC_LANES + f * TLC_LANES;
+            sums[k] = _mm512_dpwssd_epi32(sums[k], pair, _mm512_loadu_si512(row));
+        }
+    }
+    for (int k = 0; k < n; k++) _mm512_storeu_si512(out + TLC_LANES * k, sums[k]);
+}
+
 TLC_AVX2 static void tlc_hidden_avx2(
     int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) {
     int64_t k = 0;
@@ -211,12 +225,24 @@ TLC_AVX2 static void tlc_hidden_avx2(
     for (; k < hidden; k += TLC_LANES) tlc_hidden_block_avx2(out + k, x, weights + k * features, features, 1);
 }
 
+/* Four blocks at a time, then one by one. */
+#define TLC_HIDDEN_BLOCKS(each)                                                                                        \
+    int64_t k = 0;                                                                                                     \
+    for (; k + 4 * TLC_LANES <= hidden; k += 4 * TLC_LANES) each(out + k, x, weights + k * features, features, 4);     \
+    if (k + 2 * TLC_LANES <= hidden) {                                                                                 \
+        each(out + k, x, weights + k * features, features, 2);                                                         \
+        k += 2 * TLC_LANES;                                                                                            \
+    }                                                                                                                  \
+    if (k < hidden) each(out + k, x, weights + k * features, features, 1);
+
 TLC_AVX512 static void tlc_hidden_avx512(
     int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) {
-    int64_t k = 0;
-    for (; k + 4 * TLC_LANES <= hidden; k += 4 * TLC_LANES)
-        tlc_hidden_block_avx512(out + k, x, weights + k * features, features, 4);
-    for (; k < hidden; k += TLC_LANES) tlc_hidden_block_avx512(out + k, x, weights + k * features, features, 1);
+    TLC_HIDDEN_BLOCKS(tlc_hidden_block_avx512)
+}
+
+TLC_VNNI static void tlc_hidden_vnni(
+    int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) {
+    TLC_HIDDEN_BLOCKS(tlc_hidden_block_vnni)
 }
 #endif
 
@@ -232,6 +258,7 @@ static int tlc_convolve_always(void) { return 1; }
 #ifdef TLC_X86
 static int tlc_convolve_avx2(void) { return __builtin_cpu_supports("avx2"); }
 static int tlc_convolve_avx512(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avx512bw"); }
+static int tlc_convolve_vnni(void) { return tlc_convolve_avx512() && __builtin_cpu_supports("avx512vnni"); }
 #endif
 
 static const tlc_convolve_level tlc_convolve_levels[] = {
@@ -239,6 +266,7 @@ static const tlc_convolve_level tlc_convolve_levels[] = {
 #ifdef TLC_X86
     {"avx2", tlc_windows_avx2, tlc_hidden_avx2, tlc_convolve_avx2},
     {"avx512bw", tlc_windows_avx512, tlc_hidden_avx512, tlc_convolve_avx512},
+    {"avx512vnni", tlc_windows_avx512, tlc_hidden_vnni, tlc_convolve_vnni},
 #endif
 };
 static const int tlc_n_convolve_levels = sizeof tlc_convolve_levels / sizeof *tlc_convolve_levels;
@@ -300,18 +328,31 @@ static inline float tlc_share(int64_t n) { return n ? 1.0f / sqrtf((float)n) : 0
 
 /* Sums of codes, not divided: exact in doubles for a text of any length. */
 TLC_WIDEST static void tlc_totals(
-    double *TLC_RESTRICT totals, const int8_t *const *rows, int64_t n, int64_t first, int64_t n_sums,
-    int16_t *TLC_RESTRICT sums) {
+    double *TLC_RESTRICT totals, const int8_t *const *rows, int64_t n, int64_t first, int64_t n_sums) {
+#if defined(__GNUC__)
+    /* Vectors by name: compilers leave the sums of a loop over rows in memory. */
+    typedef int8_t codes __attribute__((vector_size(TLC_LANES), aligned(1), may_alias));
+    typedef int16_t shorts __attribute__((vector_size(2 * TLC_LANES)));
+#endif
     memset(totals, 0, (size_t)n_sums * sizeof *totals);
     for (int64_t start = 0; start < n; start += TLC_SHORT) {
-        memset(sums, 0, (size_t)n_sums * sizeof *sums);
-        for (int64_t i = start; i < n && i < start + TLC_SHORT; i++) {
-            const int8_t *TLC_RESTRICT row = rows[i] + first;
-            /* The windows' rows are fetched when they are read. */
-            tlc_fetch((const char *)(rows[i + TLC_AHEAD] + first), n_sums);
-            for (int64_t j = 0; j < n_sums; j++) sums[j] = (int16_t)(sums[j] + row[j]);
+        const int64_t stop = start + TLC_SHORT < n ? start + TLC_SHORT : n;
+        for (int64_t j = 0; j < n_sums; j += TLC_LANES) {
+            int16_t sums[TLC_LANES] = {0};
+#if defined(__GNUC__)
+            shorts added = {0};
+            for (int64_t i = start; i < stop; i++) {
+                /* The windows' numbers of a row are fetched when those are read. */
+                if (j == 0) tlc_fetch((const char *)(rows[i + TLC_AHEAD] + first), n_sums);
+                added += __builtin_convertvector(*(const codes *)(rows[i] + first + j), shorts);
+            }
+            memcpy(sums, &added, sizeof sums);
+#else
+            for (int64_t i = start; i < stop; i++)
+                for (int k = 0; k < TLC_LANES; k++) sums[k] = (int16_t)(sums[k] + rows[i][first + j + k]);
+#endif
+            for (int k = 0; k < TLC_LANES; k++) totals[j + k] += (double)sums[k];
         }
-        for (int64_t j = 0; j < n_sums; j++) totals[j] += (double)sums[j];
     }
 }
 
@@ -359,130 +400,6 @@ TLC_WIDEST static void tlc_sums_float32(
     }
     const float share = tlc_share(n);
     for (int64_t j = 0; j < n_sums; j++) out[j] = (float)totals[j] * share;
-}
-
-/* Outputs whose weights lie side by side, so many that their sums fit in registers: eight, and sixteen where there are
- * so many and more. */
-#define TLC_BLOCK 8
-#define TLC_WIDE_BLOCK 16
-
-/* Places of a filter's weights: outputs in whole blocks, but for one alone. The weights of a block lie together, filter
- * after filter, so that they are read in a row. */
-static inline int64_t tlc_stride(int64_t n_outputs) {
-    return n_outputs == 1 ? 1 : (n_outputs + TLC_BLOCK - 1) / TLC_BLOCK * TLC_BLOCK;
-}
-
-#if defined(__GNUC__)
-/* A vector by name, for compilers unroll a loop of eight instead of keeping it in one register. */
-typedef float tlc_block __attribute__((vector_size(4 * TLC_BLOCK), aligned(4)));
-typedef float tlc_wide_block __attribute__((vector_size(4 * TLC_WIDE_BLOCK), aligned(4)));
-#define TLC_ADD_PRODUCTS(block, sums, factor, row) (sums) += (factor) * *(const block *)(row)
-#define TLC_ADD(sums, others) (sums) += (others)
-#else
-typedef struct { float at[TLC_BLOCK]; } tlc_block;
-typedef struct { float at[TLC_WIDE_BLOCK]; } tlc_wide_block;
-#define TLC_ADD_PRODUCTS(block, sums, factor, row)                                                                     \
-    for (size_t k = 0; k < sizeof(block) / sizeof(float); k++) (sums).at[k] += (factor) * (row)[k]
-#define TLC_ADD(sums, others) for (size_t k = 0; k < sizeof(sums) / sizeof(float); k++) (sums).at[k] += (others).at[k]
-#endif
-
-/* Adds the inner products of a block of outputs, whose weights begin at w, to out; at most n of them. */
-#define TLC_ADD_BLOCK(block, out, x, w, filters, n)                                                                    \
-    do {                                                                                                               \
-        enum { size = sizeof(block) / sizeof(float) };                                                                 \
-        block first = {0}, second = {0}, third = {0}, fourth = {0};                                                    \
-        float sums[size];                                                                                              \
-        const float *row = (w);                                                                                        \
-        for (int64_t j = 0; j < (filters); j += 4, row += 4 * size) {                                                  \
-            TLC_ADD_PRODUCTS(block, first, (x)[j], row);                                                               \
-            TLC_ADD_PRODUCTS(block, second, (x)[j + 1], row + size);                                                   \
-            TLC_ADD_PRODUCTS(block, third, (x)[j + 2], row + 2 * size);                                                \
-            TLC_ADD_PRODUCTS(block, fourth, (x)[j + 3], row + 3 * size);                                               \
-        }                                                                                                              \
-        TLC_ADD(first, second);                                                                                        \
-        TLC_ADD(third, fourth);                                                                                        \
-        TLC_ADD(first, third);                                                                                         \
-        memcpy(sums, &first, sizeof sums);                                                                             \
-        for (int64_t k = 0; k < size && k < (n); k++) (out)[k] += (double)sums[k];                                     \
-    } while (0)
-
-/* out[k] += the inner product of x and the weights of output k, which lie as tlc_stride says. In float32, every
- * fourth filter in a sum of its own, so that no addition waits for the one before; for one output in TLC_LANES sums,
- * which are added up in halves. How many outputs a block has does not change their sums. */
-TLC_WIDEST static void tlc_add_products(
-    double *TLC_RESTRICT out, const float *TLC_RESTRICT x, const float *TLC_RESTRICT weights, int64_t n_outputs,
-    int64_t filters) {
-    if (n_outputs == 1) {
-        float lanes[TLC_LANES] = {0};
-        for (int64_t j = 0; j < filters; j += TLC_LANES)
-            for (int i = 0; i < TLC_LANES; i++) lanes[i] += x[j + i] * weights[j + i];
-        for (int n = TLC_LANES / 2; n; n /= 2)
-            for (int i = 0; i < n; i++) lanes[i] += lanes[i + n];
-        out[0] += (double)lanes[0];
-        return;
-    }
-    const int64_t stride = tlc_stride(n_outputs);
-    int64_t start = 0;
-    for (; start + TLC_WIDE_BLOCK <= stride; start += TLC_WIDE_BLOCK)
-        TLC_ADD_BLOCK(tlc_wide_block, out + start, x, weights + start * filters, filters, n_outputs - start);
-    if (start < stride)
-        TLC_ADD_BLOCK(tlc_block, out + start, x, weights + start * filters, filters, n_outputs - start);
-}
-
-/* So many texts share one reading of the weights, which are larger than the first-level cache. */
-enum { TLC_TOGETHER = 4 };
-
-/* TLC_ADD_BLOCK of TLC_TOGETHER texts, whose features and outputs lie x_step and out_step apart. */
-#define TLC_ADD_BLOCK_TOGETHER(block, out, out_step, x, x_step, w, filters, n)                                         \
-    do {                                                                                                               \
-        enum { size = sizeof(block) / sizeof(float) };                                                                 \
-        block parts[TLC_TOGETHER][4] = {{{0}}};                                                                        \
-        const float *row = (w);                                                                                        \
-        for (int64_t j = 0; j < (filters); j += 4, row += 4 * size)                                                    \
-            for (int c = 0; c < 4; c++)                                                                                \
-                for (int t = 0; t < TLC_TOGETHER; t++)                                                                 \
-                    TLC_ADD_PRODUCTS(block, parts[t][c], (x)[t * (x_step) + j + c], row + c * size);                   \
-        for (int t = 0; t < TLC_TOGETHER; t++) {                                                                       \
-            float sums[size];                                                                                          \
-            TLC_ADD(parts[t][0], parts[t][1]);                                                                         \
-            TLC_ADD(parts[t][2], parts[t][3]);                                                                         \
-            TLC_ADD(parts[t][0], parts[t][2]);                                                                         \
-            memcpy(sums, &parts[t][0], sizeof sums);                                                                   \
-            for (int64_t k = 0; k < size && k < (n); k++) (out)[t * (out_step) + k] += (double)sums[k];                \
-        }                                                                                                              \
-    } while (0)
-
-/* tlc_add_products of TLC_TOGETHER texts: the same sums. It pays where the sums of all of them fit in registers. */
-TLC_WIDEST static void tlc_add_products_together(
-    double *TLC_RESTRICT out, const float *TLC_RESTRICT x, int64_t x_step, const float *TLC_RESTRICT weights,
-    int64_t n_outputs, int64_t filters) {
-    const int64_t stride = tlc_stride(n_outputs);
-    int64_t start = 0;
-    for (; start + TLC_WIDE_BLOCK <= stride; start += TLC_WIDE_BLOCK)
-        TLC_ADD_BLOCK_TOGETHER(
-            tlc_wide_block, out + start, n_outputs, x, x_step, weights + start * filters, filters, n_outputs - start);
-    if (start < stride)
-        TLC_ADD_BLOCK_TOGETHER(
-            tlc_block, out + start, n_outputs, x, x_step, weights + start * filters, filters, n_outputs - start);
-}
-
-static inline int tlc_products_together(void) {
-#ifdef TLC_X86
-    return __builtin_cpu_supports("avx512f") != 0;
-#else
-    return 0;
-#endif
-}
-
-/* tlc_add_products of n texts. */
-static void tlc_add_all_products(
-    double *out, const float *x, int64_t x_step, const float *weights, int64_t n_outputs, int64_t filters, int64_t n,
-    int together) {
-    int64_t i = 0;
-    if (together && n_outputs > 1)
-        for (; i + TLC_TOGETHER <= n; i += TLC_TOGETHER)
-            tlc_add_products_together(out + i * n_outputs, x + i * x_step, x_step, weights, n_outputs, filters);
-    for (; i < n; i++) tlc_add_products(out + i * n_outputs, x + i * x_step, weights, n_outputs, filters);
 }
 
 #endif

@@ -179,7 +179,7 @@ static int tlc_read_text(
         return tlc_windows_of_text(c, rows, n, w, features);
     }
     const int8_t *const *const codes = (const int8_t *const *)rows;
-    if (c->sums) tlc_totals(w->totals, codes, n, first, c->sums, w->codes);
+    if (c->sums) tlc_totals(w->totals, codes, n, first, c->sums);
     level->windows(w->codes, codes, n, c->width, c->filters);
     if (c->hidden_codes == NULL) {
         if (c->sums) tlc_sums_int8(sums, w->totals, c->scales + c->filters, c->sums, n);
