@@ -133,11 +133,14 @@ def test_recipes_of_n_grams_have_no_convolution(effort):
 def test_many_classes_get_a_wide_convolution_where_the_file_may_be_large_enough():
     medium = EFFORTS["medium"]
     assert [each.filters for each in medium.convolutions_for(20)] == [64, 96]
-    wide = [(128, 3), (256, 3)]
+    wide = [(128, 3)]
     assert [(each.filters, each.width) for each in medium.convolutions_for(21)] == wide
     assert [(each.filters, each.width) for each in medium.convolutions_for(21, 6_000_000)] == wide
     assert [each.filters for each in medium.convolutions_for(21, 5_999_999)] == [64, 96]
     assert EFFORTS["small"].convolutions_for(100) == ()
+    large = EFFORTS["large"].convolutions_for(21)
+    assert [each.filters for each in large[:2]] == [128, 256]
+    assert len(large) == len(EFFORTS["large"].convolutions)
 
 
 def test_as_many_texts_are_made_as_labelled_ones_want():

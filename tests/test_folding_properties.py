@@ -22,6 +22,7 @@ from sklearn.svm import LinearSVC
 from tlclassic import EmbeddingVectorizer, Tokenizer, compile
 from tlclassic.errors import InvalidParameterError
 from tlclassic.features import CommonComponentRemoval
+from tlclassic.folding.measure import ParityError
 
 CASES = runpy.run_path(str(Path(__file__).with_name("folding_cases.py")))
 decision, make_vectors = itemgetter("decision", "make_vectors")(CASES)
@@ -99,7 +100,12 @@ def test_random_pipelines(drawn, seed, n_classes):
         # Columns without variance, solvers that stop early: of no concern here.
         warnings.simplefilter("ignore")
         model.fit(texts_of(vocabulary, random), np.arange(30) % n_classes)
-        compiled = compile(model)
+        try:
+            compiled = compile(model)
+        except ParityError:
+            # What a step that divides by next to nothing makes of rounding is noise in the source, too.
+            assume(well_conditioned(model))
+            raise
         assume(well_conditioned(model))
         texts = texts_of(vocabulary, random)
         expected = decision(model, texts)

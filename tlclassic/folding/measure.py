@@ -28,7 +28,7 @@ _BATCH = 1024
 
 
 class ParityError(TlclassicError):
-    """A compiled classifier differs from its source: a fault of tlclassic, never of the model."""
+    """A compiled classifier differs from its source: a fault of tlclassic, or noise that a step of it divides by."""
 
 
 def check_parity(model: Any, linear: Linear, compiled: Any, texts: Sequence[str], largest: float) -> float:
@@ -50,7 +50,8 @@ def check_parity(model: Any, linear: Linear, compiled: Any, texts: Sequence[str]
         worst = texts[int(np.abs(expected - got).max(axis=1).argmax())]
         raise ParityError(
             f"the compiled classifier differs from its source by {error:g} (logits up to {scale:g}), most for the text "
-            f"{worst[:80]!r}. This is a fault of tlclassic: please report it with the steps of the pipeline."
+            f"{worst[:80]!r}. Where a step divides by next to nothing (a scale below 1e-4), noise is in both: leave "
+            "such columns out. Else this is a fault of tlclassic: please report it with the steps of the pipeline."
         )
     _check_probabilities(model, linear, expected, texts)
     return error
