@@ -276,14 +276,14 @@ class Search:
         every = np.arange(len(self.pool.texts))
         recipes = [replace(first, objective="cross_entropy", convolution=each) for each in convolutions]
         near = self._near([self.at(recipe, every) for recipe in recipes])
-        found = [losses(*self._aimed(trial)) for trial in near]
+        found = [self._aimed_losses(trial) for trial in near]
         best = min(found, key=lambda each: float(each.sum()))
         equal = [trial for trial, each in zip(near, found, strict=True) if _equals(each, best)]
         return min(equal, key=lambda trial: (_cost(trial), trial.log_loss))
 
-    def _aimed(self, trial: Trial) -> tuple[Float, Float, str]:
+    def _aimed_losses(self, trial: Trial) -> Float:
         wanted, loss = self.pool.aims(trial.proba)
-        return wanted, trial.proba, loss
+        return losses(wanted, trial.proba, loss)
 
     def _near(self, trials: list[Trial]) -> list[Trial]:
         """Those whose score is as good as the best, for all that dev can tell."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tlclassic.folding.encode import RANK_BLOCK
 from tlclassic.folding.tables import ConvolutionTable, NgramTable, Table
 from tlclassic.kernels._parse_plain import slot_count
+from tlclassic.runtime.format import RANK_BLOCK
 
 __all__ = ["Ranking", "keep", "rank", "share_that_fits"]
 

@@ -14,15 +14,10 @@ from tlclassic.folding.quantize import encode, encode_hidden, encode_signed
 from tlclassic.folding.tables import ConvolutionTable, NgramTable, Table, VectorsTable, WordBlock
 from tlclassic.kernels import load as load_kernel
 from tlclassic.kernels._convolve_codes import feature_steps
+from tlclassic.runtime.format import FORMAT, HASH_VERSION, RANK_BLOCK
 from tlclassic.vectors.words import pack_words
 
-__all__ = ["FORMAT", "HASH_VERSION", "RANK_BLOCK", "encode_tables"]
-
-#: The latest format, that of convolutions with sums or a hidden layer; all others are of the first.
-FORMAT = 2
-HASH_VERSION = 1
-#: Buckets of a bit map that share one rank.
-RANK_BLOCK = 512
+__all__ = ["encode_tables"]
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -56,6 +51,7 @@ def encode_tables(
         arrays.update({f"{number}/{name}": block for name, block in blocks.items()})
     classes, classes_dtype = _classes(linear.classes)
     metadata = {
+        # Only what an older reader would misread is of the latest format.
         "format": FORMAT if any("hidden" in family or "sums" in family for family in families) else 1,
         "hash_version": HASH_VERSION,
         "classes": classes,

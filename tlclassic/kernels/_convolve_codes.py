@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MOST", "STEPS", "check_hidden", "feature_steps", "in_codes"]
+__all__ = ["MOST", "STEPS", "check_hidden", "feature_steps", "in_codes", "sums_fit"]
 
 #: The largest feature; steps of a sum's code; how far a filter's bias may be from zero.
 MOST, STEPS, _FARTHEST = 4095, 8, 16_383
@@ -34,8 +34,13 @@ def check_hidden(weights: NDArray[Any], scales: NDArray[np.float32] | None, tabl
         raise ValueError("a hidden layer of int16 is for a table of int8")
     if scales.shape != weights.shape[1:]:
         raise ValueError("the hidden layer's scales must have one number a unit")
-    if int(np.abs(weights.astype(np.int64)).sum(axis=0).max(initial=0)) * MOST > np.iinfo(np.int32).max:
+    if not sums_fit(weights):
         raise ValueError("the hidden layer's weights are so large that a sum of 32 bits does not hold them")
+
+
+def sums_fit(codes: NDArray[np.int16]) -> bool:
+    """Whether 32 bits hold the sum of a unit's products, codes of shape (features, hidden), with any features."""
+    return int(np.abs(codes.astype(np.int64)).sum(axis=0).max(initial=0)) * MOST <= np.iinfo(np.int32).max
 
 
 def feature_steps(scales: NDArray[np.float32], filters: int) -> NDArray[np.float64]:

@@ -188,34 +188,23 @@ TLC_AVX2 TLC_INLINE void tlc_hidden_block_avx2(
     for (int k = 0; k < 2 * n; k++) _mm256_storeu_si256((__m256i *)(out + 8 * k), sums[k]);
 }
 
-TLC_AVX512 TLC_INLINE void tlc_hidden_block_avx512(
-    int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, const int n) {
-    __m512i sums[4];
-    for (int k = 0; k < n; k++) sums[k] = _mm512_setzero_si512();
-    for (int64_t f = 0; f < features; f += 2) {
-        const __m512i pair = _mm512_set1_epi32(tlc_pair(x + f));
-        for (int k = 0; k < n; k++) {
-            const int16_t *const row = weights + k * features * TLC_LANES + f * TLC_LANES;
-            sums[k] = _mm512_add_epi32(sums[k], _mm512_madd_epi16(pair, _mm512_loadu_si512(row)));
-        }
+#define TLC_MADD(sums, pair, row) _mm512_add_epi32(sums, _mm512_madd_epi16(pair, row))
+/* For processors with and without products and their sums in one instruction. */
+#define TLC_DEFINE_HIDDEN_BLOCK(name, target, added)                                                                   \
+    target TLC_INLINE void name(                                                                                       \
+        int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, const int n) {                       \
+        __m512i sums[4];                                                                                               \
+        for (int k = 0; k < n; k++) sums[k] = _mm512_setzero_si512();                                                  \
+        for (int64_t f = 0; f < features; f += 2) {                                                                    \
+            const __m512i pair = _mm512_set1_epi32(tlc_pair(x + f));                                                   \
+            for (int k = 0; k < n; k++)                                                                                \
+                sums[k] = added(sums[k], pair, _mm512_loadu_si512(weights + (k * features + f) * TLC_LANES));          \
+        }                                                                                                              \
+        for (int k = 0; k < n; k++) _mm512_storeu_si512(out + TLC_LANES * k, sums[k]);                                 \
     }
-    for (int k = 0; k < n; k++) _mm512_storeu_si512(out + TLC_LANES * k, sums[k]);
-}
 
-/* Products and their sums in one instruction. */
-TLC_VNNI TLC_INLINE void tlc_hidden_block_vnni(
-    int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, const int n) {
-    __m512i sums[4];
-    for (int k = 0; k < n; k++) sums[k] = _mm512_setzero_si512();
-    for (int64_t f = 0; f < features; f += 2) {
-        const __m512i pair = _mm512_set1_epi32(tlc_pair(x + f));
-        for (int k = 0; k < n; k++) {
-            const int16_t *const row = weights + k * features * TLC_LANES + f * TLC_LANES;
-            sums[k] = _mm512_dpwssd_epi32(sums[k], pair, _mm512_loadu_si512(row));
-        }
-    }
-    for (int k = 0; k < n; k++) _mm512_storeu_si512(out + TLC_LANES * k, sums[k]);
-}
+TLC_DEFINE_HIDDEN_BLOCK(tlc_hidden_block_avx512, TLC_AVX512, TLC_MADD)
+TLC_DEFINE_HIDDEN_BLOCK(tlc_hidden_block_vnni, TLC_VNNI, _mm512_dpwssd_epi32)
 
 TLC_AVX2 static void tlc_hidden_avx2(
     int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) {
@@ -225,7 +214,7 @@ TLC_AVX2 static void tlc_hidden_avx2(
     for (; k < hidden; k += TLC_LANES) tlc_hidden_block_avx2(out + k, x, weights + k * features, features, 1);
 }
 
-/* Four blocks at a time, then one by one. */
+/* Four blocks at a time, then two, then one. */
 #define TLC_HIDDEN_BLOCKS(each)                                                                                        \
     int64_t k = 0;                                                                                                     \
     for (; k + 4 * TLC_LANES <= hidden; k += 4 * TLC_LANES) each(out + k, x, weights + k * features, features, 4);     \

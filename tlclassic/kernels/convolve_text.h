@@ -201,9 +201,9 @@ static void tlc_add_group(const tlc_convolution *c, int64_t n, tlc_convolve_work
         tlc_add_all_products(out, w->features, n_features, c->weights, c->n_outputs, n_features, n, together);
         return;
     }
-    for (int64_t i = 0; i < n && c->hidden_codes == NULL; i++)
-        for (int64_t k = 0; k < hidden; k++) w->inner[i * hidden + k] = (double)c->hidden_bias[k];
     if (c->hidden_codes == NULL) {
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t k = 0; k < hidden; k++) w->inner[i * hidden + k] = (double)c->hidden_bias[k];
         tlc_add_all_products(w->inner, w->features, n_features, c->hidden_weights, hidden, n_features, n, together);
         for (int64_t k = 0; k < n * hidden; k++) w->activations[k] = w->inner[k] > 0.0 ? (float)w->inner[k] : 0.0f;
     }

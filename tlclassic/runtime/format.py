@@ -14,7 +14,7 @@ import numpy as np
 
 from tlclassic.errors import ArtifactVersionError, CorruptArtifactError
 from tlclassic.kernels import load
-from tlclassic.kernels._convolve_codes import MOST
+from tlclassic.kernels._convolve_codes import sums_fit
 
 __all__ = [
     "CHOICES", "CONVOLUTION_DTYPES", "FORMAT", "HASH_VERSION", "LANES", "LIMITS", "RANK_BLOCK", "SLACK", "ZERO",
@@ -313,8 +313,8 @@ def _check_convolution_arrays(family: dict[str, Any], arrays: Any, number: int, 
         if not all(0 < scale < math.inf for scale in _array(arrays, f"{number}/{name}", "<f4", size).tolist()):
             raise damaged(f"array '{number}/{name}' must be positive and finite")
     if coded and hidden:
-        codes = _array(arrays, f"{number}/hidden_weights", "<i2", features * hidden).reshape(features, hidden)
-        if int(np.abs(codes.astype(np.int64)).sum(axis=0).max()) * MOST > np.iinfo(np.int32).max:
+        codes = _array(arrays, f"{number}/hidden_weights", "<i2", features * hidden)
+        if not sums_fit(codes.reshape(features, hidden)):
             raise damaged(f"array '{number}/hidden_weights' holds numbers whose sums are beyond 32 bits")
 
 
