@@ -77,14 +77,31 @@ static void tlc_windows_portable(int16_t *best, const int8_t *const *rows, int64
 enum { TLC_MOST = 4095, TLC_STEPS = 8 };
 
 /* Weights of a hidden layer for integers: of TLC_LANES units side by side those of two features after each other, and so
- * on for all features: out[k] is the sum over f of x[f] * weight of f and k. */
-static void tlc_hidden_portable(int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) {
-    for (int64_t start = 0; start < hidden; start += TLC_LANES) {
-        int32_t sums[TLC_LANES] = {0};
-        for (int64_t f = 0; f < features; f += 2, weights += 2 * TLC_LANES)
-            for (int k = 0; k < TLC_LANES; k++)
-                sums[k] += (int32_t)x[f] * weights[2 * k] + (int32_t)x[f + 1] * weights[2 * k + 1];
-        memcpy(out + start, sums, sizeof sums);
+ * on for all features. Of each of n texts, out[k] is the sum over f of x[f] * weight of f and k. */
+static void tlc_hidden_portable(
+    int32_t *out, const int16_t *x, int64_t n, const int16_t *weights, int64_t features, int64_t hidden) {
+    for (int64_t i = 0; i < n; i++, x += features, out += hidden) {
+        const int16_t *row = weights;
+        for (int64_t start = 0; start < hidden; start += TLC_LANES) {
+            int32_t sums[TLC_LANES] = {0};
+            for (int64_t f = 0; f < features; f += 2, row += 2 * TLC_LANES)
+                for (int k = 0; k < TLC_LANES; k++)
+                    sums[k] += (int32_t)x[f] * row[2 * k] + (int32_t)x[f + 1] * row[2 * k + 1];
+            memcpy(out + start, sums, sizeof sums);
+        }
+    }
+}
+
+/* Rows are added up so many at a time, which fit in 16 bits where they are codes, and then in a wider type. */
+enum { TLC_SHORT = 256 };
+
+/* Of n rows of codes, at most TLC_SHORT, the sums of n_sums numbers from `first` on. The windows' numbers of a row are
+ * fetched when those are read. */
+static void tlc_short_sums_portable(int16_t *sums, const int8_t *const *rows, int64_t n, int64_t first, int64_t n_sums) {
+    memset(sums, 0, (size_t)n_sums * sizeof *sums);
+    for (int64_t i = 0; i < n; i++) {
+        tlc_fetch((const char *)(rows[i + TLC_AHEAD] + first), n_sums);
+        for (int64_t j = 0; j < n_sums; j++) sums[j] = (int16_t)(sums[j] + rows[i][first + j]);
     }
 }
 
@@ -166,6 +183,43 @@ TLC_AVX512 static void tlc_windows_avx512(
     TLC_BLOCKS(tlc_block_avx2, 16, 1)
 }
 
+/* Numbers j to j + n * lanes of tlc_short_sums_portable. */
+#define TLC_DEFINE_SHORT_SUMS(name, target, vector, lanes, zero, widened, add, store)                                  \
+    target TLC_INLINE void name(                                                                                       \
+        int16_t *sums, const int8_t *const *rows, int64_t n_rows, int64_t first, int64_t n_sums, int64_t j,            \
+        const int n) {                                                                                                 \
+        vector added[2];                                                                                               \
+        for (int k = 0; k < n; k++) added[k] = zero();                                                                 \
+        for (int64_t i = 0; i < n_rows; i++) {                                                                         \
+            const int8_t *const row = rows[i] + first;                                                                 \
+            if (j == 0) tlc_fetch((const char *)(rows[i + TLC_AHEAD] + first), n_sums);                                \
+            for (int k = 0; k < n; k++) added[k] = add(added[k], widened(row + j + lanes * k));                        \
+        }                                                                                                              \
+        for (int k = 0; k < n; k++) store((void *)(sums + j + lanes * k), added[k]);                                   \
+    }
+
+TLC_DEFINE_SHORT_SUMS(
+    tlc_short_block_avx2, TLC_AVX2, __m256i, 16, _mm256_setzero_si256, tlc_widened_avx2, _mm256_add_epi16,
+    _mm256_storeu_si256)
+TLC_DEFINE_SHORT_SUMS(
+    tlc_short_block_avx512, TLC_AVX512, __m512i, 32, _mm512_setzero_si512, tlc_widened_avx512, _mm512_add_epi16,
+    _mm512_storeu_si512)
+
+TLC_AVX2 static void tlc_short_sums_avx2(
+    int16_t *sums, const int8_t *const *rows, int64_t n, int64_t first, int64_t n_sums) {
+    int64_t j = 0;
+    for (; j + 32 <= n_sums; j += 32) tlc_short_block_avx2(sums, rows, n, first, n_sums, j, 2);
+    if (j < n_sums) tlc_short_block_avx2(sums, rows, n, first, n_sums, j, 1);
+}
+
+TLC_AVX512 static void tlc_short_sums_avx512(
+    int16_t *sums, const int8_t *const *rows, int64_t n, int64_t first, int64_t n_sums) {
+    int64_t j = 0;
+    for (; j + 64 <= n_sums; j += 64) tlc_short_block_avx512(sums, rows, n, first, n_sums, j, 2);
+    for (; j + 32 <= n_sums; j += 32) tlc_short_block_avx512(sums, rows, n, first, n_sums, j, 1);
+    if (j < n_sums) tlc_short_block_avx2(sums, rows, n, first, n_sums, j, 1);
+}
+
 /* Two features that lie beside each other, in every lane. */
 static inline int32_t tlc_pair(const int16_t *x) {
     int32_t pair;
@@ -173,73 +227,74 @@ static inline int32_t tlc_pair(const int16_t *x) {
     return pair;
 }
 
-/* Blocks of TLC_LANES units, n of them at a time, so that no sum waits for the one before. */
-TLC_AVX2 TLC_INLINE void tlc_hidden_block_avx2(
-    int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, const int n) {
-    __m256i sums[4];
-    for (int k = 0; k < 2 * n; k++) sums[k] = _mm256_setzero_si256();
-    for (int64_t f = 0; f < features; f += 2) {
-        const __m256i pair = _mm256_set1_epi32(tlc_pair(x + f));
-        for (int k = 0; k < 2 * n; k++) {
-            const int16_t *const row = weights + (k / 2) * features * TLC_LANES + f * TLC_LANES + (k % 2) * TLC_LANES;
-            sums[k] = _mm256_add_epi32(sums[k], _mm256_madd_epi16(pair, _mm256_loadu_si256((const __m256i *)row)));
-        }
-    }
-    for (int k = 0; k < 2 * n; k++) _mm256_storeu_si256((__m256i *)(out + 8 * k), sums[k]);
-}
-
-#define TLC_MADD(sums, pair, row) _mm512_add_epi32(sums, _mm512_madd_epi16(pair, row))
-/* For processors with and without products and their sums in one instruction. */
-#define TLC_DEFINE_HIDDEN_BLOCK(name, target, added)                                                                   \
+/* Of n_texts texts `vectors` registers of units: so many sums that none waits for the one before, and weights that are
+ * read once for all texts. The weights of a register begin `step` behind those of the one before, of the next block
+ * where `per_block` are in one. */
+#define TLC_DEFINE_HIDDEN_BLOCK(name, target, vector, zero, set1, load, store, added, per_block)                       \
     target TLC_INLINE void name(                                                                                       \
-        int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, const int n) {                       \
-        __m512i sums[4];                                                                                               \
-        for (int k = 0; k < n; k++) sums[k] = _mm512_setzero_si512();                                                  \
-        for (int64_t f = 0; f < features; f += 2) {                                                                    \
-            const __m512i pair = _mm512_set1_epi32(tlc_pair(x + f));                                                   \
-            for (int k = 0; k < n; k++)                                                                                \
-                sums[k] = added(sums[k], pair, _mm512_loadu_si512(weights + (k * features + f) * TLC_LANES));          \
-        }                                                                                                              \
-        for (int k = 0; k < n; k++) _mm512_storeu_si512(out + TLC_LANES * k, sums[k]);                                 \
+        int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden, const int n_texts,   \
+        const int vectors) {                                                                                           \
+        const int lanes = TLC_LANES / per_block;                                                                       \
+        vector sums[4][4];                                                                                             \
+        for (int t = 0; t < n_texts; t++)                                                                              \
+            for (int k = 0; k < vectors; k++) sums[t][k] = zero();                                                     \
+        for (int64_t f = 0; f < features; f += 2)                                                                      \
+            for (int k = 0; k < vectors; k++) {                                                                        \
+                const vector row =                                                                                     \
+                    load((const void *)(weights + (k / per_block * features + f) * TLC_LANES +                         \
+                                        k % per_block * 2 * lanes));                                                   \
+                for (int t = 0; t < n_texts; t++)                                                                      \
+                    sums[t][k] = added(sums[t][k], set1(tlc_pair(x + t * features + f)), row);                         \
+            }                                                                                                          \
+        for (int t = 0; t < n_texts; t++)                                                                              \
+            for (int k = 0; k < vectors; k++) store((void *)(out + t * hidden + k * lanes), sums[t][k]);               \
     }
 
-TLC_DEFINE_HIDDEN_BLOCK(tlc_hidden_block_avx512, TLC_AVX512, TLC_MADD)
-TLC_DEFINE_HIDDEN_BLOCK(tlc_hidden_block_vnni, TLC_VNNI, _mm512_dpwssd_epi32)
+#define TLC_MADD_AVX2(sums, pair, row) _mm256_add_epi32(sums, _mm256_madd_epi16(pair, row))
+#define TLC_MADD_AVX512(sums, pair, row) _mm512_add_epi32(sums, _mm512_madd_epi16(pair, row))
+TLC_DEFINE_HIDDEN_BLOCK(
+    tlc_hidden_block_avx2, TLC_AVX2, __m256i, _mm256_setzero_si256, _mm256_set1_epi32, _mm256_loadu_si256,
+    _mm256_storeu_si256, TLC_MADD_AVX2, 2)
+TLC_DEFINE_HIDDEN_BLOCK(
+    tlc_hidden_block_avx512, TLC_AVX512, __m512i, _mm512_setzero_si512, _mm512_set1_epi32, _mm512_loadu_si512,
+    _mm512_storeu_si512, TLC_MADD_AVX512, 1)
+/* Products and their sums in one instruction. */
+TLC_DEFINE_HIDDEN_BLOCK(
+    tlc_hidden_block_vnni, TLC_VNNI, __m512i, _mm512_setzero_si512, _mm512_set1_epi32, _mm512_loadu_si512,
+    _mm512_storeu_si512, _mm512_dpwssd_epi32, 1)
 
-TLC_AVX2 static void tlc_hidden_avx2(
-    int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) {
-    int64_t k = 0;
-    for (; k + 2 * TLC_LANES <= hidden; k += 2 * TLC_LANES)
-        tlc_hidden_block_avx2(out + k, x, weights + k * features, features, 2);
-    for (; k < hidden; k += TLC_LANES) tlc_hidden_block_avx2(out + k, x, weights + k * features, features, 1);
-}
+/* Texts and units together as far as they go: `most` texts, each with `most_vectors` registers. */
+#define TLC_DEFINE_HIDDEN(name, target, each, per_block, most, most_vectors)                                           \
+    target static void name(                                                                                           \
+        int32_t *out, const int16_t *x, int64_t n, const int16_t *weights, int64_t features, int64_t hidden) {         \
+        const int64_t lanes = TLC_LANES / per_block;                                                                   \
+        int64_t k = 0;                                                                                                 \
+        for (; k + most_vectors * lanes <= hidden; k += most_vectors * lanes) {                                        \
+            int64_t i = 0;                                                                                             \
+            for (; i + most <= n; i += most)                                                                           \
+                each(out + i * hidden + k, x + i * features, weights + k * features, features, hidden, most,           \
+                     most_vectors);                                                                                    \
+            for (; i < n; i++)                                                                                         \
+                each(out + i * hidden + k, x + i * features, weights + k * features, features, hidden, 1,              \
+                     most_vectors);                                                                                    \
+        }                                                                                                              \
+        for (; k < hidden; k += TLC_LANES)                                                                             \
+            for (int64_t i = 0; i < n; i++)                                                                            \
+                each(out + i * hidden + k, x + i * features, weights + k * features, features, hidden, 1, per_block);  \
+    }
 
-/* Four blocks at a time, then two, then one. */
-#define TLC_HIDDEN_BLOCKS(each)                                                                                        \
-    int64_t k = 0;                                                                                                     \
-    for (; k + 4 * TLC_LANES <= hidden; k += 4 * TLC_LANES) each(out + k, x, weights + k * features, features, 4);     \
-    if (k + 2 * TLC_LANES <= hidden) {                                                                                 \
-        each(out + k, x, weights + k * features, features, 2);                                                         \
-        k += 2 * TLC_LANES;                                                                                            \
-    }                                                                                                                  \
-    if (k < hidden) each(out + k, x, weights + k * features, features, 1);
-
-TLC_AVX512 static void tlc_hidden_avx512(
-    int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) {
-    TLC_HIDDEN_BLOCKS(tlc_hidden_block_avx512)
-}
-
-TLC_VNNI static void tlc_hidden_vnni(
-    int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) {
-    TLC_HIDDEN_BLOCKS(tlc_hidden_block_vnni)
-}
+TLC_DEFINE_HIDDEN(tlc_hidden_avx2, TLC_AVX2, tlc_hidden_block_avx2, 2, 2, 4)
+TLC_DEFINE_HIDDEN(tlc_hidden_avx512, TLC_AVX512, tlc_hidden_block_avx512, 1, 4, 2)
+TLC_DEFINE_HIDDEN(tlc_hidden_vnni, TLC_VNNI, tlc_hidden_block_vnni, 1, 4, 2)
 #endif
 
 /* Slowest first. */
 typedef struct {
     const char *name;
     void (*windows)(int16_t *best, const int8_t *const *rows, int64_t n_rows, int64_t width, int64_t filters);
-    void (*hidden)(int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden);
+    void (*short_sums)(int16_t *sums, const int8_t *const *rows, int64_t n, int64_t first, int64_t n_sums);
+    void (*hidden)(
+        int32_t *out, const int16_t *x, int64_t n, const int16_t *weights, int64_t features, int64_t hidden);
     int (*works)(void);
 } tlc_convolve_level;
 
@@ -251,11 +306,11 @@ static int tlc_convolve_vnni(void) { return tlc_convolve_avx512() && __builtin_c
 #endif
 
 static const tlc_convolve_level tlc_convolve_levels[] = {
-    {"portable", tlc_windows_portable, tlc_hidden_portable, tlc_convolve_always},
+    {"portable", tlc_windows_portable, tlc_short_sums_portable, tlc_hidden_portable, tlc_convolve_always},
 #ifdef TLC_X86
-    {"avx2", tlc_windows_avx2, tlc_hidden_avx2, tlc_convolve_avx2},
-    {"avx512bw", tlc_windows_avx512, tlc_hidden_avx512, tlc_convolve_avx512},
-    {"avx512vnni", tlc_windows_avx512, tlc_hidden_vnni, tlc_convolve_vnni},
+    {"avx2", tlc_windows_avx2, tlc_short_sums_avx2, tlc_hidden_avx2, tlc_convolve_avx2},
+    {"avx512bw", tlc_windows_avx512, tlc_short_sums_avx512, tlc_hidden_avx512, tlc_convolve_avx512},
+    {"avx512vnni", tlc_windows_avx512, tlc_short_sums_avx512, tlc_hidden_vnni, tlc_convolve_vnni},
 #endif
 };
 static const int tlc_n_convolve_levels = sizeof tlc_convolve_levels / sizeof *tlc_convolve_levels;
@@ -309,39 +364,17 @@ TLC_WIDE static void tlc_activate_float32(
     }
 }
 
-/* Of the numbers of n rows from `first` on, the sums over the rows, divided by the root of n. Rows are added up so many
- * at a time, which fit in 16 bits where they are codes, and then in a wider type. */
-enum { TLC_SHORT = 256 };
-
+/* Sums over n rows are divided by the root of n. */
 static inline float tlc_share(int64_t n) { return n ? 1.0f / sqrtf((float)n) : 0.0f; }
 
-/* Sums of codes, not divided: exact in doubles for a text of any length. */
-TLC_WIDEST static void tlc_totals(
-    double *TLC_RESTRICT totals, const int8_t *const *rows, int64_t n, int64_t first, int64_t n_sums) {
-#if defined(__GNUC__)
-    /* Vectors by name: compilers leave the sums of a loop over rows in memory. */
-    typedef int8_t codes __attribute__((vector_size(TLC_LANES), aligned(1), may_alias));
-    typedef int16_t shorts __attribute__((vector_size(2 * TLC_LANES)));
-#endif
+/* Of the numbers of n rows of codes from `first` on the sums, not divided: exact in doubles for a text of any length. */
+static void tlc_totals(
+    const tlc_convolve_level *level, double *totals, int16_t *sums, const int8_t *const *rows, int64_t n, int64_t first,
+    int64_t n_sums) {
     memset(totals, 0, (size_t)n_sums * sizeof *totals);
     for (int64_t start = 0; start < n; start += TLC_SHORT) {
-        const int64_t stop = start + TLC_SHORT < n ? start + TLC_SHORT : n;
-        for (int64_t j = 0; j < n_sums; j += TLC_LANES) {
-            int16_t sums[TLC_LANES] = {0};
-#if defined(__GNUC__)
-            shorts added = {0};
-            for (int64_t i = start; i < stop; i++) {
-                /* The windows' numbers of a row are fetched when those are read. */
-                if (j == 0) tlc_fetch((const char *)(rows[i + TLC_AHEAD] + first), n_sums);
-                added += __builtin_convertvector(*(const codes *)(rows[i] + first + j), shorts);
-            }
-            memcpy(sums, &added, sizeof sums);
-#else
-            for (int64_t i = start; i < stop; i++)
-                for (int k = 0; k < TLC_LANES; k++) sums[k] = (int16_t)(sums[k] + rows[i][first + j + k]);
-#endif
-            for (int k = 0; k < TLC_LANES; k++) totals[j + k] += (double)sums[k];
-        }
+        level->short_sums(sums, rows + start, n - start < TLC_SHORT ? n - start : TLC_SHORT, first, n_sums);
+        for (int64_t j = 0; j < n_sums; j++) totals[j] += (double)sums[j];
     }
 }
 
@@ -352,18 +385,22 @@ TLC_WIDE static void tlc_sums_int8(
     for (int64_t j = 0; j < n_sums; j++) out[j] = scales[j] * (float)totals[j] * share;
 }
 
-/* The same for a hidden layer of int16, in steps of a code. */
-TLC_WIDE static void tlc_sums_int16(
-    int16_t *TLC_RESTRICT out, const double *TLC_RESTRICT totals, int64_t n_sums, int64_t n) {
-    const float share = (float)TLC_STEPS * tlc_share(n);
-    for (int64_t j = 0; j < n_sums; j++) {
-        const float x = (float)totals[j] * share;
-        /* To the nearest, halves away from zero; by way of 32 bits, which compilers can vectorise. */
-        int32_t code = (int32_t)(x + (x < 0.0f ? -0.5f : 0.5f));
-        code = code > TLC_MOST ? TLC_MOST : code;
-        out[j] = (int16_t)(code < -TLC_MOST ? -TLC_MOST : code);
+/* The same for a hidden layer of int16, in steps of a code, of sums of either type. */
+#define TLC_DEFINE_SUMS_INT16(name, type)                                                                              \
+    TLC_WIDE static void name(                                                                                         \
+        int16_t *TLC_RESTRICT out, const type *TLC_RESTRICT totals, int64_t n_sums, int64_t n) {                       \
+        const float share = (float)TLC_STEPS * tlc_share(n);                                                           \
+        for (int64_t j = 0; j < n_sums; j++) {                                                                         \
+            const float x = (float)totals[j] * share;                                                                  \
+            /* To the nearest, halves away from zero; by way of 32 bits, which compilers can vectorise. */             \
+            int32_t code = (int32_t)(x + (x < 0.0f ? -0.5f : 0.5f));                                                   \
+            code = code > TLC_MOST ? TLC_MOST : code;                                                                  \
+            out[j] = (int16_t)(code < -TLC_MOST ? -TLC_MOST : code);                                                   \
+        }                                                                                                              \
     }
-}
+
+TLC_DEFINE_SUMS_INT16(tlc_sums_int16, double)
+TLC_DEFINE_SUMS_INT16(tlc_short_sums_int16, int16_t)
 
 /* Activations of filters for a hidden layer of int16, in codes. */
 TLC_WIDE static void tlc_activate_int16(

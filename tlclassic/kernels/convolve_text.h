@@ -116,11 +116,13 @@ typedef struct {
     /* Of a group of texts. */
     double *inner;
     float *features, *activations;
+    int32_t *products;
+    int16_t *shown;
     /* Of a text. */
     double *totals;
     float *best, *window;
-    int32_t *at, *products;
-    int16_t *codes, *shown;
+    int32_t *at;
+    int16_t *codes, *sums;
 } tlc_convolve_work;
 
 static inline void tlc_convolve_free(tlc_convolve_work *w) {
@@ -135,17 +137,18 @@ static int tlc_convolve_init(tlc_convolve_work *w, const tlc_convolution *c, siz
     w->ends = malloc((n_texts + 1) * sizeof *w->ends);
     /* The widest type first: all sizes are multiples of 16. */
     w->memory = calloc(
-        1, TLC_GROUP * (hidden * (sizeof(double) + sizeof(float)) + features * sizeof(float)) + sums * sizeof(double) +
-               features * (2 * sizeof(float) + sizeof(int32_t) + 2 * sizeof(int16_t)) + hidden * sizeof(int32_t) +
+        1, TLC_GROUP * (hidden * (sizeof(double) + sizeof(float) + sizeof(int32_t)) +
+                        features * (sizeof(float) + sizeof(int16_t))) +
+               sums * sizeof(double) + features * (2 * sizeof(float) + sizeof(int32_t) + 2 * sizeof(int16_t)) +
                (size_t)c->row_bytes);
     if (w->ends == NULL || w->memory == NULL) return -1;
     w->together = tlc_products_together();
     w->inner = (double *)w->memory, w->totals = w->inner + TLC_GROUP * hidden;
     w->features = (float *)(w->totals + sums), w->activations = w->features + TLC_GROUP * features;
     w->best = w->activations + TLC_GROUP * hidden, w->window = w->best + features;
-    w->at = (int32_t *)(w->window + features), w->products = w->at + features;
-    w->codes = (int16_t *)(w->products + hidden), w->shown = w->codes + features;
-    w->nothing = (char *)(w->shown + features);
+    w->products = (int32_t *)(w->window + features), w->at = w->products + TLC_GROUP * hidden;
+    w->shown = (int16_t *)(w->at + features), w->codes = w->shown + TLC_GROUP * features;
+    w->sums = w->codes + features, w->nothing = (char *)(w->sums + features);
     return 0;
 }
 
@@ -167,8 +170,8 @@ static int tlc_windows_of_text(
     return 0;
 }
 
-/* A text of a group from the rows of its n words: its features, or where these are codes for a hidden layer, the
- * activations of that; 0, or -1 without memory. */
+/* A text of a group from the rows of its n words: its features, or where there is a hidden layer of integers, what that
+ * is shown; 0, or -1 without memory. */
 static int tlc_read_text(
     const tlc_convolution *c, const tlc_convolve_level *level, const char *const *rows, int64_t n, tlc_convolve_work *w,
     int64_t place) {
@@ -179,22 +182,25 @@ static int tlc_read_text(
         return tlc_windows_of_text(c, rows, n, w, features);
     }
     const int8_t *const *const codes = (const int8_t *const *)rows;
-    if (c->sums) tlc_totals(w->totals, codes, n, first, c->sums);
-    level->windows(w->codes, codes, n, c->width, c->filters);
-    if (c->hidden_codes == NULL) {
-        if (c->sums) tlc_sums_int8(sums, w->totals, c->scales + c->filters, c->sums, n);
-        tlc_activate_int8(features, w->codes, c->scales, c->bias, c->filters);
-        return 0;
+    int16_t *const shown = w->shown + place * n_features;
+    const int integers = c->hidden_codes != NULL;
+    if (c->sums && integers && n <= TLC_SHORT) {
+        level->short_sums(w->sums, codes, n, first, c->sums);
+        tlc_short_sums_int16(shown + c->filters, w->sums, c->sums, n);
+    } else if (c->sums) {
+        tlc_totals(level, w->totals, w->sums, codes, n, first, c->sums);
+        if (integers) tlc_sums_int16(shown + c->filters, w->totals, c->sums, n);
+        else tlc_sums_int8(sums, w->totals, c->scales + c->filters, c->sums, n);
     }
-    if (c->sums) tlc_sums_int16(w->shown + c->filters, w->totals, c->sums, n);
-    tlc_activate_int16(w->shown, w->codes, c->code_bias, c->filters);
-    level->hidden(w->products, w->shown, c->hidden_codes, n_features, c->hidden);
-    tlc_activate_products(w->activations + place * c->hidden, w->products, c->hidden_scales, c->hidden_bias, c->hidden);
+    level->windows(w->codes, codes, n, c->width, c->filters);
+    if (integers) tlc_activate_int16(shown, w->codes, c->code_bias, c->filters);
+    else tlc_activate_int8(features, w->codes, c->scales, c->bias, c->filters);
     return 0;
 }
 
 /* Adds what a group of n texts weighs, by their features, to `out`. */
-static void tlc_add_group(const tlc_convolution *c, int64_t n, tlc_convolve_work *w, double *out) {
+static void tlc_add_group(
+    const tlc_convolution *c, const tlc_convolve_level *level, int64_t n, tlc_convolve_work *w, double *out) {
     const int64_t n_features = c->filters + c->sums, hidden = c->hidden;
     const int together = w->together;
     if (hidden == 0) {
@@ -206,6 +212,10 @@ static void tlc_add_group(const tlc_convolution *c, int64_t n, tlc_convolve_work
             for (int64_t k = 0; k < hidden; k++) w->inner[i * hidden + k] = (double)c->hidden_bias[k];
         tlc_add_all_products(w->inner, w->features, n_features, c->hidden_weights, hidden, n_features, n, together);
         for (int64_t k = 0; k < n * hidden; k++) w->activations[k] = w->inner[k] > 0.0 ? (float)w->inner[k] : 0.0f;
+    } else {
+        level->hidden(w->products, w->shown, n, c->hidden_codes, n_features, hidden);
+        for (int64_t k = 0; k < n * hidden; k += hidden)
+            tlc_activate_products(w->activations + k, w->products + k, c->hidden_scales, c->hidden_bias, hidden);
     }
     tlc_add_all_products(out, w->activations, hidden, c->weights, c->n_outputs, hidden, n, together);
 }
@@ -230,7 +240,7 @@ static int tlc_convolve(
             const int64_t begin = i ? w->ends[i - 1] : 0;
             if (tlc_read_text(c, level, w->rows + begin, w->ends[i] - begin, w, (int64_t)(i - start))) return -1;
         }
-        tlc_add_group(c, (int64_t)size, w, out + start * (size_t)c->n_outputs);
+        tlc_add_group(c, level, (int64_t)size, w, out + start * (size_t)c->n_outputs);
     }
     return 0;
 }
