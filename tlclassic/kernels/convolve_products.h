@@ -36,6 +36,15 @@ typedef struct { float at[TLC_WIDE_BLOCK]; } tlc_wide_block;
 #define TLC_ADD(sums, others) for (size_t k = 0; k < sizeof(sums) / sizeof(float); k++) (sums).at[k] += (others).at[k]
 #endif
 
+/* Adds the sums of a block to the first n outputs, all of them in most blocks: a loop of known length. */
+#define TLC_ADD_SUMS(out, sums, size, n)                                                                               \
+    do {                                                                                                               \
+        if ((n) >= (size))                                                                                             \
+            for (int64_t k = 0; k < (size); k++) (out)[k] += (double)(sums)[k];                                        \
+        else                                                                                                           \
+            for (int64_t k = 0; k < (n); k++) (out)[k] += (double)(sums)[k];                                           \
+    } while (0)
+
 /* Adds the inner products of a block of outputs, whose weights begin at w, to out; at most n of them. */
 #define TLC_ADD_BLOCK(block, out, x, w, filters, n)                                                                    \
     do {                                                                                                               \
@@ -53,7 +62,7 @@ typedef struct { float at[TLC_WIDE_BLOCK]; } tlc_wide_block;
         TLC_ADD(third, fourth);                                                                                        \
         TLC_ADD(first, third);                                                                                         \
         memcpy(sums, &first, sizeof sums);                                                                             \
-        for (int64_t k = 0; k < size && k < (n); k++) (out)[k] += (double)sums[k];                                     \
+        TLC_ADD_SUMS(out, sums, size, n);                                                                              \
     } while (0)
 
 /* out[k] += the inner product of x and the weights of output k, which lie as tlc_stride says. In float32, every
@@ -98,7 +107,7 @@ enum { TLC_TOGETHER = 4 };
             TLC_ADD(parts[t][2], parts[t][3]);                                                                         \
             TLC_ADD(parts[t][0], parts[t][2]);                                                                         \
             memcpy(sums, &parts[t][0], sizeof sums);                                                                   \
-            for (int64_t k = 0; k < size && k < (n); k++) (out)[t * (out_step) + k] += (double)sums[k];                \
+            TLC_ADD_SUMS((out) + t * (out_step), sums, size, n);                                                       \
         }                                                                                                              \
     } while (0)
 

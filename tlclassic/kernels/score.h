@@ -271,10 +271,24 @@ static int tlc_add_group(
 
 #include "score_memo.h"
 
+enum { TLC_COMPARED = 8 };
+
 /* The first of the largest; of one output: 1 where it is above 0. */
 TLC_INLINE int32_t tlc_best(const double *logits, size_t k) {
     if (k == 1) return logits[0] > 0;
     size_t best = 0;
+    if (k >= 2 * TLC_COMPARED) {
+        /* The largest of many first, several comparisons at a time, then its place. */
+        double most[TLC_COMPARED];
+        memcpy(most, logits, sizeof most);
+        for (size_t c = TLC_COMPARED; c + TLC_COMPARED <= k; c += TLC_COMPARED)
+            for (size_t i = 0; i < TLC_COMPARED; i++) most[i] = logits[c + i] > most[i] ? logits[c + i] : most[i];
+        double largest = logits[k - 1];
+        for (size_t c = k / TLC_COMPARED * TLC_COMPARED; c < k; c++) largest = logits[c] > largest ? logits[c] : largest;
+        for (size_t i = 0; i < TLC_COMPARED; i++) largest = most[i] > largest ? most[i] : largest;
+        while (best + 1 < k && logits[best] != largest) best++;
+        return (int32_t)best;
+    }
     for (size_t c = 1; c < k; c++)
         if (logits[c] > logits[best]) best = c;
     return (int32_t)best;
