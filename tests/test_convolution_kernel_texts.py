@@ -85,6 +85,25 @@ def test_logits_are_those_of_the_twin(seed, texts, buckets, int8, width, filters
     assert found == added(plain, texts, start, len(texts), bits, parts, sums)
 
 
+@pytest.mark.parametrize("hidden", [16, 32, 48, 64, 80, 144])
+@pytest.mark.parametrize("sums", [16, 32, 48, 64, 96, 112])
+def test_a_layer_in_codes_is_the_same_at_every_level_for_long_texts_and_many(hidden, sums):
+    # Sums of up to 256 words are taken another way; four texts share a reading of the layer, three are left of 19.
+    random = np.random.default_rng(hidden + sums)
+    there = random.random(1 << 9) < 0.2
+    parts = with_hidden(
+        random, network(random, there, 20, int8=True, width=3, filters=48, sums=sums), hidden, coded=True
+    )
+    lengths = (0, 1, 255, 256, 257, 513, *random.integers(0, 30, 13))
+    texts = [" ".join(random.choice(WORDS, n)) for n in lengths]
+    expected = added(plain, texts, 0, len(texts), 9, parts, sums)
+    for level in kernel.levels():
+        kernel.set_level(level)
+        found = added(kernel, texts, 0, len(texts), 9, parts, sums)
+        kernel.set_level(kernel.levels()[-1])
+        assert found == expected, level
+
+
 @pytest.mark.parametrize("texts", [[b"a f\xffilm", "b"], ("a film", ""), np.array(["josé a", "film"]), []])
 def test_texts_of_every_kind(texts):
     parts = network(np.random.default_rng(1), np.ones(64), 3, int8=True, width=4, filters=96)
