@@ -227,9 +227,8 @@ static inline int32_t tlc_pair(const int16_t *x) {
     return pair;
 }
 
-/* Of n_texts texts `vectors` registers of units: so many sums that none waits for the one before, and weights that are
- * read once for all texts. The weights of a register begin `step` behind those of the one before, of the next block
- * where `per_block` are in one. */
+/* Of n_texts texts the sums of `vectors` registers of units: so many that none waits for the one before, of weights that
+ * are read once for all texts. A block of units fills `per_block` registers. */
 #define TLC_DEFINE_HIDDEN_BLOCK(name, target, vector, zero, set1, load, store, added, per_block)                       \
     target TLC_INLINE void name(                                                                                       \
         int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden, const int n_texts,   \
