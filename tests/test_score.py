@@ -137,7 +137,7 @@ def test_the_first_of_equal_ones_is_best(name):
 @pytest.mark.parametrize("n_columns", [15, 16, 17, 23, 24, 28, 77, 80])
 def test_the_first_of_the_largest_of_many_columns_is_best(name, n_columns):
     rows = np.random.default_rng(0).integers(-n_columns, n_columns, (200, n_columns)).astype(np.float64)
-    rows[:n_columns] = np.eye(n_columns)[: len(rows[:n_columns])]
+    rows[:n_columns] = np.eye(n_columns)
     rows[-1] = -np.inf
     assert kernel(name).best(rows).tolist() == rows.argmax(axis=1).tolist()
 
