@@ -104,6 +104,34 @@ def test_a_layer_in_codes_is_the_same_at_every_level_for_long_texts_and_many(hid
         assert found == expected, level
 
 
+@pytest.mark.parametrize("beyond", [0, 1])
+@pytest.mark.parametrize(
+    ("width", "filters", "sums"),
+    [(4, 64, 32), (4, 96, 32), (3, 128, 64), (4, 128, 64), (3, 48, 16), (4, 64, 64), (2, 32, 0), (8, 16, 48), (1, 80, 32)],
+)
+def test_windows_of_bytes_are_the_same_at_every_level(width, filters, sums, beyond):
+    # Windows of one word again and again, in every filter the largest or the least that a byte holds, or one beyond it.
+    random = np.random.default_rng(width + filters)
+    there = random.random(1 << 9) < 0.2
+    parts = network(random, there, 20, int8=True, width=width, filters=filters, sums=sums)
+    windows = parts[1][:, : width * filters].reshape(-1, width, filters)
+    windows[:] = random.integers(-(128 // width), 127 // width + 1, windows.shape)
+    windows[0], windows[1] = 127 // width, -(128 // width)
+    windows[0, 0] = 127 - (width - 1) * (127 // width) + beyond if width > 1 else 127
+    windows[1, -1] = -128 + (width - 1) * (128 // width) - beyond if width > 1 else -128
+    parts = with_hidden(random, parts, 32, coded=True)
+    words = [f"w{i}" for i in range(300)]
+    lengths = (0, 1, 2, 255, 256, 257, *random.integers(0, 30, 300))
+    texts = [" ".join(random.choice(WORDS + words, n)) for n in lengths]
+    texts += [" ".join([word] * width) for word in words]
+    expected = added(plain, texts, 0, len(texts), 9, parts, sums)
+    for level in kernel.levels():
+        kernel.set_level(level)
+        found = added(kernel, texts, 0, len(texts), 9, parts, sums)
+        kernel.set_level(kernel.levels()[-1])
+        assert found == expected, level
+
+
 @pytest.mark.parametrize("texts", [[b"a f\xffilm", "b"], ("a film", ""), np.array(["josé a", "film"]), []])
 def test_texts_of_every_kind(texts):
     parts = network(np.random.default_rng(1), np.ones(64), 3, int8=True, width=4, filters=96)

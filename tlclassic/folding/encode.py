@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tlclassic.errors import InvalidParameterError
 from tlclassic.folding.linear import Linear
-from tlclassic.folding.quantize import encode, encode_hidden, encode_signed
+from tlclassic.folding.quantize import encode, encode_hidden, encode_signed, encode_windows
 from tlclassic.folding.tables import ConvolutionTable, NgramTable, Table, VectorsTable, WordBlock
 from tlclassic.kernels import load as load_kernel
 from tlclassic.kernels._convolve_codes import feature_steps
@@ -146,7 +146,10 @@ def _convolution(table: ConvolutionTable, dtype: str) -> tuple[dict[str, Any], A
     if dtype == "int8":
         # Unknown words are as frequent as the most frequent word: a text of another year is full of them.
         frequency = np.append(table.frequency, table.frequency.max(initial=0.0) or 1.0)
-        coded = [encode_signed(parts[0].reshape(-1, filters), frequency.repeat(table.width))]
+        if table.hidden_weights is None:
+            coded = [encode_signed(parts[0].reshape(-1, filters), frequency.repeat(table.width))]
+        else:
+            coded = [encode_windows(parts[0].reshape(-1, table.width, filters), frequency)]
         coded += [encode_signed(sums, frequency) for sums in parts[1:]]
         parts, arrays["scales"] = [codes for codes, _ in coded], np.concatenate([scales for _, scales in coded])
     # A word's numbers lie together, so that they are read together.

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tlclassic.errors import InvalidParameterError
 from tlclassic.kernels._convolve_codes import MOST
 
-__all__ = ["DTYPES", "ZERO", "encode", "encode_hidden", "encode_signed"]
+__all__ = ["DTYPES", "ZERO", "encode", "encode_hidden", "encode_signed", "encode_windows"]
 
 #: From the widest to the narrowest.
 DTYPES = ("float32", "float16", "int8")
@@ -74,6 +74,26 @@ def encode_signed(
     return codes, scales
 
 
+def encode_windows(
+    weights: NDArray[Any], frequency: NDArray[np.float64]
+) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """``(codes, scales)`` of windows, shape (n, width, filters): int8 of that shape, and a scale a filter.
+
+    The codes of one row for each place in a window add up to between -127 and 127, so that a window fits in a byte and
+    is made twice as fast: each place may have codes in proportion to its largest weight. Scales are positive, and
+    chosen as in :func:`encode` with the ``frequency`` of the rows, float64 of shape (n,).
+    """
+    codes = np.empty(weights.shape, dtype=np.int8)
+    scales = np.ones(weights.shape[2], dtype=np.float32)
+    for filter_ in range(weights.shape[2]):
+        values = weights[:, :, filter_].astype(np.float64)
+        largest = np.abs(values).max(axis=0, initial=0.0)
+        most = np.floor(127 * largest / max(float(largest.sum()), _SMALLEST))
+        scales[filter_] = _best_scale(values, frequency[:, None], float(largest.sum()), most)
+        codes[:, :, filter_] = _codes(values, scales[filter_], most)
+    return codes, scales
+
+
 def encode_hidden(
     weights: NDArray[np.float32], steps: NDArray[np.float64]
 ) -> tuple[NDArray[np.int16], NDArray[np.float32]]:
@@ -89,16 +109,23 @@ def encode_hidden(
     return np.clip(np.rint(scaled / scales), -largest, largest).astype(np.int16), scales
 
 
-def _codes(values: NDArray[np.float64], scale: Any) -> NDArray[np.float64]:
-    return np.clip(np.rint(values / np.float64(scale)), -127, 127)
+def _codes(values: NDArray[np.float64], scale: Any, most: Any = 127) -> NDArray[np.float64]:
+    return np.clip(np.rint(values / np.float64(scale)), -most, most)
 
 
-def _best_scale(values: NDArray[np.float64], counted: NDArray[np.float64]) -> np.float32:
-    """The scale with the smallest squared error; a large weight may be clipped where many others gain."""
-    largest = float(np.abs(values).max(initial=0.0))
+def _best_scale(
+    values: NDArray[np.float64], counted: NDArray[np.float64], largest: float | None = None, most: Any = 127
+) -> np.float32:
+    """The scale with the smallest squared error; a large weight may be clipped where many others gain.
+
+    ``largest`` is the number whose code is 127 at most, by default the largest of ``values``; ``most`` their codes.
+    """
+    largest = float(np.abs(values).max(initial=0.0)) if largest is None else largest
     if largest < _SMALLEST:
         return np.float32(1.0)
     scales = [np.float32(share * largest / 127) for share in _CLIPPING]
     # Not by `@`: the threads of a BLAS cost more than so short a sum.
-    errors = [float((counted * (_codes(values, scale) * np.float64(scale) - values) ** 2).sum()) for scale in scales]
+    errors = [
+        float((counted * (_codes(values, scale, most) * np.float64(scale) - values) ** 2).sum()) for scale in scales
+    ]
     return scales[int(np.argmin(errors))]

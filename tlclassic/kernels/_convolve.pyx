@@ -18,15 +18,6 @@ cdef extern from "convolve.h" nogil:
     const int TLC_LANES, TLC_AHEAD
     void tlc_rows_of(
         const uint32_t *buckets, int64_t n, const uint64_t *bitmap, const uint32_t *ranks, int32_t *rows)
-    ctypedef struct tlc_convolve_level:
-        const char *name
-        void (*windows)(
-            int16_t *best, const int8_t *const *rows, int64_t n_rows, int64_t width, int64_t filters) noexcept nogil
-        void (*hidden)(
-            int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) noexcept nogil
-        int (*works)() noexcept nogil
-    const tlc_convolve_level *tlc_convolve_levels
-    int tlc_n_convolve_levels
     void tlc_windows_float32(
         float *best, int32_t *at, float *sum, const float *const *rows, int64_t n_windows, int64_t width,
         int64_t filters)
@@ -36,6 +27,17 @@ cdef extern from "convolve.h" nogil:
         double *out, const float *x, const float *weights, int64_t n_outputs, int64_t filters)
     int64_t tlc_stride(int64_t n_outputs)
     uint32_t tlc_bits(uint64_t x)
+
+cdef extern from "convolve_levels.h" nogil:
+    ctypedef struct tlc_convolve_level:
+        const char *name
+        void (*windows)(
+            int16_t *best, const int8_t *const *rows, int64_t n_rows, int64_t width, int64_t filters) noexcept nogil
+        void (*hidden)(
+            int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) noexcept nogil
+        int (*works)() noexcept nogil
+    const tlc_convolve_level *tlc_convolve_levels
+    int tlc_n_convolve_levels
 
 cdef extern from "convolve_text.h" nogil:
     ctypedef struct tlc_options:
@@ -57,6 +59,7 @@ cdef extern from "convolve_text.h" nogil:
         const int16_t *hidden_codes
         const int16_t *code_bias
         const float *hidden_scales
+    int tlc_look_for_bytes(tlc_convolution *c)
     ctypedef struct tlc_convolve_work:
         pass
     int tlc_convolve_init(tlc_convolve_work *w, const tlc_convolution *c, size_t n_texts)
@@ -331,6 +334,8 @@ cdef class Convolution:
         if scales is not None:
             self.c.scales = &scales[0]
         self.c.bias, self.c.weights = &bias[0], &padded[0]
+        if self.c.hidden_codes != NULL and tlc_look_for_bytes(&self.c) != 0:
+            raise MemoryError
         if tlc_known_init(&self.c.known, &bitmap[0], bitmap.shape[0], n_known) != 0:
             raise MemoryError
 

@@ -287,34 +287,7 @@ TLC_DEFINE_HIDDEN(tlc_hidden_avx512, TLC_AVX512, tlc_hidden_block_avx512, 1, 4, 
 TLC_DEFINE_HIDDEN(tlc_hidden_vnni, TLC_VNNI, tlc_hidden_block_vnni, 1, 4, 2)
 #endif
 
-/* Slowest first. */
-typedef struct {
-    const char *name;
-    void (*windows)(int16_t *best, const int8_t *const *rows, int64_t n_rows, int64_t width, int64_t filters);
-    void (*short_sums)(int16_t *sums, const int8_t *const *rows, int64_t n, int64_t first, int64_t n_sums);
-    void (*hidden)(
-        int32_t *out, const int16_t *x, int64_t n, const int16_t *weights, int64_t features, int64_t hidden);
-    int (*works)(void);
-} tlc_convolve_level;
-
-static int tlc_convolve_always(void) { return 1; }
-#ifdef TLC_X86
-static int tlc_convolve_avx2(void) { return __builtin_cpu_supports("avx2"); }
-static int tlc_convolve_avx512(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("avx512bw"); }
-static int tlc_convolve_vnni(void) { return tlc_convolve_avx512() && __builtin_cpu_supports("avx512vnni"); }
-#endif
-
-static const tlc_convolve_level tlc_convolve_levels[] = {
-    {"portable", tlc_windows_portable, tlc_short_sums_portable, tlc_hidden_portable, tlc_convolve_always},
-#ifdef TLC_X86
-    {"avx2", tlc_windows_avx2, tlc_short_sums_avx2, tlc_hidden_avx2, tlc_convolve_avx2},
-    {"avx512bw", tlc_windows_avx512, tlc_short_sums_avx512, tlc_hidden_avx512, tlc_convolve_avx512},
-    {"avx512vnni", tlc_windows_avx512, tlc_short_sums_avx512, tlc_hidden_vnni, tlc_convolve_vnni},
-#endif
-};
-static const int tlc_n_convolve_levels = sizeof tlc_convolve_levels / sizeof *tlc_convolve_levels;
-
-/* The same in float32, and where the first of the largest begins. Sums run in the order of the offsets. */
+/* The windows of float32, and where the first of the largest begins. Sums run in the order of the offsets. */
 TLC_WIDE static void tlc_windows_float32(
     float *TLC_RESTRICT best, int32_t *TLC_RESTRICT at, float *TLC_RESTRICT sum, const float *const *rows,
     int64_t n_windows, int64_t width, int64_t filters) {
@@ -366,17 +339,6 @@ TLC_WIDE static void tlc_activate_float32(
 /* Sums over n rows are divided by the root of n. */
 static inline float tlc_share(int64_t n) { return n ? 1.0f / sqrtf((float)n) : 0.0f; }
 
-/* Of the numbers of n rows of codes from `first` on the sums, not divided: exact in doubles for a text of any length. */
-static void tlc_totals(
-    const tlc_convolve_level *level, double *totals, int16_t *sums, const int8_t *const *rows, int64_t n, int64_t first,
-    int64_t n_sums) {
-    memset(totals, 0, (size_t)n_sums * sizeof *totals);
-    for (int64_t start = 0; start < n; start += TLC_SHORT) {
-        level->short_sums(sums, rows + start, n - start < TLC_SHORT ? n - start : TLC_SHORT, first, n_sums);
-        for (int64_t j = 0; j < n_sums; j++) totals[j] += (double)sums[j];
-    }
-}
-
 TLC_WIDE static void tlc_sums_int8(
     float *TLC_RESTRICT out, const double *TLC_RESTRICT totals, const float *TLC_RESTRICT scales, int64_t n_sums,
     int64_t n) {
@@ -384,11 +346,13 @@ TLC_WIDE static void tlc_sums_int8(
     for (int64_t j = 0; j < n_sums; j++) out[j] = scales[j] * (float)totals[j] * share;
 }
 
-/* The same for a hidden layer of int16, in steps of a code, of sums of either type. */
+/* What sums over n rows are multiplied by for a hidden layer of int16, whose steps are parts of a code. */
+static inline float tlc_share_in_steps(int64_t n) { return (float)TLC_STEPS * tlc_share(n); }
+
+/* Sums for it, of either type. */
 #define TLC_DEFINE_SUMS_INT16(name, type)                                                                              \
     TLC_WIDE static void name(                                                                                         \
-        int16_t *TLC_RESTRICT out, const type *TLC_RESTRICT totals, int64_t n_sums, int64_t n) {                       \
-        const float share = (float)TLC_STEPS * tlc_share(n);                                                           \
+        int16_t *TLC_RESTRICT out, const type *TLC_RESTRICT totals, int64_t n_sums, float share) {                     \
         for (int64_t j = 0; j < n_sums; j++) {                                                                         \
             const float x = (float)totals[j] * share;                                                                  \
             /* To the nearest, halves away from zero; by way of 32 bits, which compilers can vectorise. */             \

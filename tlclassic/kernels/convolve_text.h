@@ -6,84 +6,8 @@
 
 #include <stdlib.h>
 
-#include "convolve.h"
+#include "convolve_levels.h"
 #include "ngrams.h"
-
-/* --- words that have a row ------------------------------------------------------------------------------------------ */
-
-enum { TLC_PROBES = 4 };
-
-/* The buckets of known words in their order, which is that of the rows, and where those of a group of neighbouring
- * buckets begin. A few bytes a word: the bitmap of a file takes one for each bucket, and most lookups would miss the
- * cache. */
-typedef struct {
-    uint32_t *keys, *starts;
-    int shift;
-} tlc_known;
-
-static inline void tlc_known_free(tlc_known *k) { free(k->keys), free(k->starts); }
-
-/* Of the bits set in n words of a map, of which there are n_known; 0, or -1 without memory. */
-static int tlc_known_init(tlc_known *k, const uint64_t *bitmap, int64_t n, int64_t n_known) {
-    k->shift = 0;
-    while (64 * n >> (k->shift + 1) > n_known) k->shift++;
-    const int64_t groups = ((64 * n - 1) >> k->shift) + 1;
-    k->keys = malloc((size_t)(n_known + TLC_PROBES) * sizeof *k->keys);
-    k->starts = malloc((size_t)(groups + 1) * sizeof *k->starts);
-    if (k->keys == NULL || k->starts == NULL) return -1;
-    int64_t at = 0, group = 0;
-    for (int64_t i = 0; i < n; i++)
-        for (uint64_t word = bitmap[i]; word && at < n_known; word &= word - 1) {
-            const uint64_t low = word & (0 - word);
-            const uint32_t key = (uint32_t)(64 * i) + tlc_bits(low - 1);
-            for (; group <= key >> k->shift; group++) k->starts[group] = (uint32_t)at;
-            k->keys[at++] = key;
-        }
-    for (; group <= groups; group++) k->starts[group] = (uint32_t)at;
-    /* No bucket has 32 bits. */
-    for (int i = 0; i < TLC_PROBES; i++) k->keys[at + i] = UINT32_MAX;
-    return 0;
-}
-
-/* Which of TLC_PROBES keys a bucket is, as a bit; 0 for none. */
-static inline unsigned tlc_known_bit(const uint32_t *keys, uint32_t bucket) {
-#if defined(__SSE2__)
-    const __m128i equal = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i *)keys), _mm_set1_epi32((int)bucket));
-    return (unsigned)_mm_movemask_ps(_mm_castsi128_ps(equal));
-#else
-    unsigned bits = 0;
-    for (unsigned i = 0; i < TLC_PROBES; i++) bits |= (unsigned)(keys[i] == bucket) << i;
-    return bits;
-#endif
-}
-
-/* The row of a bucket, or `otherwise`. No jumps but for crowded groups: neither how many words a group has nor whether
- * one is known can be predicted, and what waits for a jump is not fetched meanwhile. */
-static inline int64_t tlc_known_row(const tlc_known *k, uint32_t bucket, int64_t otherwise) {
-    static const int8_t place[1 << TLC_PROBES] = {-1, 0, 1, -1, 2, -1, -1, -1, 3, -1, -1, -1, -1, -1, -1, -1};
-    const uint32_t *const start = k->starts + (bucket >> k->shift), *const keys = k->keys + start[0];
-    const int64_t found = place[tlc_known_bit(keys, bucket)], row = (int64_t)start[0] + found;
-    if (start[1] - start[0] > TLC_PROBES)
-        for (uint32_t i = TLC_PROBES; i < start[1] - start[0]; i++)
-            if (keys[i] == bucket) return start[0] + i;
-    /* All bits of found >> 63 are set where it is -1. */
-    return row ^ ((row ^ otherwise) & found >> 63);
-}
-
-/* The rows of n buckets, behind which TLC_AHEAD more can be read: what their lookups need is fetched. */
-static inline void tlc_known_rows(
-    const tlc_known *known, const uint32_t *buckets, size_t n, const char *table, int64_t n_rows, int64_t row_bytes,
-    const char **rows
-) {
-    const tlc_known k = *known;
-    const int64_t unknown = n_rows - 1;
-    for (size_t i = 0; i < n; i++) {
-        TLC_FETCH(k.starts + (buckets[i + TLC_AHEAD] >> k.shift));
-        rows[i] = table + tlc_known_row(&k, buckets[i], unknown) * row_bytes;
-    }
-}
-
-/* --- texts ---------------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     tlc_options options;
@@ -98,7 +22,21 @@ typedef struct {
      * sums are multiplied by, and the filters' biases in codes */
     const int16_t *hidden_codes, *code_bias;
     const float *hidden_scales;
+    /* Whether windows are bytes; what the sums over so many words are multiplied by then */
+    int bytes;
+    float shares[TLC_SHORT + 1];
 } tlc_convolution;
+
+/* Of a table of codes with a hidden layer of integers; 0, or -1 without memory. */
+static int tlc_look_for_bytes(tlc_convolution *c) {
+    const size_t n = (size_t)(c->width * c->filters);
+    int8_t *const room = malloc(2 * n);
+    if (room == NULL) return -1;
+    c->bytes = tlc_windows_are_bytes((const int8_t *)c->table, c->n_rows, c->row_bytes, c->width, c->filters, room, room + n);
+    free(room);
+    for (int64_t i = 0; i <= TLC_SHORT; i++) c->shares[i] = tlc_share_in_steps(i);
+    return 0;
+}
 
 /* Texts whose features are multiplied by the weights together. */
 enum { TLC_GROUP = 16 };
@@ -184,12 +122,16 @@ static int tlc_read_text(
     const int8_t *const *const codes = (const int8_t *const *)rows;
     int16_t *const shown = w->shown + place * n_features;
     const int integers = c->hidden_codes != NULL;
+    if (c->bytes && n <= TLC_SHORT) {
+        level->shown(shown, codes, n, c->width, c->filters, c->sums, c->code_bias, c->shares[n], w->codes);
+        return 0;
+    }
     if (c->sums && integers && n <= TLC_SHORT) {
         level->short_sums(w->sums, codes, n, first, c->sums);
-        tlc_short_sums_int16(shown + c->filters, w->sums, c->sums, n);
+        tlc_short_sums_int16(shown + c->filters, w->sums, c->sums, tlc_share_in_steps(n));
     } else if (c->sums) {
         tlc_totals(level, w->totals, w->sums, codes, n, first, c->sums);
-        if (integers) tlc_sums_int16(shown + c->filters, w->totals, c->sums, n);
+        if (integers) tlc_sums_int16(shown + c->filters, w->totals, c->sums, tlc_share_in_steps(n));
         else tlc_sums_int8(sums, w->totals, c->scales + c->filters, c->sums, n);
     }
     level->windows(w->codes, codes, n, c->width, c->filters);
@@ -231,7 +173,7 @@ static int tlc_convolve(
     if (tlc_address_room(&w->rows, &w->rows_room, n_words + TLC_AHEAD)) return -1;
     if (tlc_bucket_room(&w->scratch.word, &w->scratch.word_room, n_words + TLC_AHEAD)) return -1;
     memset(w->scratch.word + n_words, 0, TLC_AHEAD * sizeof(uint32_t));
-    tlc_known_rows(&c->known, w->scratch.word, n_words, c->table, c->n_rows, c->row_bytes, w->rows);
+    level->rows(&c->known, w->scratch.word, n_words, c->table, c->n_rows, c->row_bytes, w->rows);
     for (size_t i = 0; i < TLC_AHEAD; i++) w->rows[n_words + i] = w->nothing;
     for (size_t i = 0; i < TLC_AHEAD; i++) tlc_fetch(w->rows[i], c->row_bytes);
     for (size_t start = 0; start < n; start += TLC_GROUP) {
