@@ -15,7 +15,7 @@ from tlclassic.features.convolution import TextConvolution, find_rows, word_buck
 from tlclassic.folding.budget import rank
 from tlclassic.folding.heads import fold_classifier
 from tlclassic.folding.probes import probe_texts
-from tlclassic.folding.quantize import encode_signed
+from tlclassic.folding.quantize import encode_signed, encode_windows
 from tlclassic.folding.sources import fold_features
 from tlclassic.folding.tables import ConvolutionTable
 from tlclassic.heads import ThresholdClassifier
@@ -284,6 +284,31 @@ def test_signed_codes():
     codes, scales = encode_signed(rare, np.append(np.ones(5000), 1e-9))
     assert scales[0] * 127 < 8
     assert codes[-1, 0] == 127
+
+
+@pytest.mark.parametrize("width", [1, 3, 4, 8])
+def test_codes_whose_windows_fit_in_a_byte(width):
+    random = np.random.default_rng(width)
+    # Places of very different sizes, a filter without weights, and one with a weight in one place alone.
+    weights = (random.normal(size=(400, width, 32)) * random.uniform(0.01, 3, (width, 32))).astype(np.float32)
+    weights[:, :, 3] = 0.0
+    weights[:, 1:, 4] = 0.0
+    codes, scales = encode_windows(weights, np.ones(400))
+    assert codes.dtype == np.int8
+    assert (scales > 0).all()
+    most, least = codes.astype(int).max(axis=0).sum(axis=0), codes.astype(int).min(axis=0).sum(axis=0)
+    assert most.max() <= 127
+    assert least.min() >= -127
+    # The room is used: the largest codes of the places add up to nearly all of it.
+    assert np.delete(most, 3).min() > 90
+    assert most[3] == 0
+    error = np.abs(codes * scales - weights).mean(axis=(0, 1))
+    assert (error < 0.5 * scales).all()
+    # What is all but never seen is clipped for the sake of the rest.
+    weights[0] = 4 * np.abs(weights).max(axis=0)
+    clipped, finer = encode_windows(weights, np.append(1e-9, np.ones(399)))
+    assert (finer[5:] < 0.5 * np.abs(weights).max(axis=0).sum(axis=0)[5:] / 127).all()
+    assert clipped.astype(int).max(axis=0).sum(axis=0).max() <= 127
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
