@@ -54,6 +54,8 @@ TRANSFER = {
     "cr": (REVIEWS, 300_000),
     "ag_news": (GENERAL, 12_000),
 }
+#: Texts that students are timed on: of a few thousand, most of the time would go to the caches that the teacher emptied.
+MANY = 100_000
 #: The student's file.
 MAX_SIZE = 10_000_000
 OPTIONS: dict[str, dict[str, Any]] = {name: {"effort": "medium", "student": "convolution"} for name in SETS}
@@ -203,7 +205,7 @@ def speed(name: str, results: Results) -> None:
     student = tlclassic.load(SCRATCH / "students" / f"{name}-0.tlc")
     teacher = EncoderClassifier(str(folder(name)), file="int8", threads=1)
     few = texts[:: max(1, len(texts) // 128)][:128]
-    many = (texts * (1 + 20_000 // len(texts)))[:20_000]
+    many = (texts * (1 + MANY // len(texts)))[:MANY]
     ngrams = linear(name)
     timed = {
         "teacher": lambda: teacher.predict(few),

@@ -84,7 +84,7 @@ TLC_AVX2 static void tlc_shown_avx2(
 TLC_AVX512 TLC_INLINE void tlc_text_avx512(
     int16_t *shown, const int8_t *const *rows, int64_t n_rows, const int64_t width, const int64_t filters,
     const int64_t n_sums, const int16_t *bias, float share) {
-    enum { LANES = 64, MOST = 2 };
+    enum { LANES = 64, MOST = 4 };
     const int n_most = (int)((filters + LANES - 1) / LANES), n_added = (int)(n_sums / 32);
     const int n_last = (int)(filters - (n_most - 1) * LANES);
     const __mmask64 last = n_last == LANES ? ~(__mmask64)0 : ((__mmask64)1 << n_last) - 1;
@@ -138,6 +138,7 @@ TLC_AVX512 static void tlc_shown_avx512(
     else if (width == 4 && filters == 96 && n_sums == 32) tlc_text_avx512(shown, rows, n, 4, 96, 32, bias, share);
     else if (width == 4 && filters == 128 && n_sums == 64) tlc_text_avx512(shown, rows, n, 4, 128, 64, bias, share);
     else if (width == 3 && filters == 128 && n_sums == 64) tlc_text_avx512(shown, rows, n, 3, 128, 64, bias, share);
+    else if (width == 3 && filters == 256 && n_sums == 64) tlc_text_avx512(shown, rows, n, 3, 256, 64, bias, share);
     else tlc_shown_avx2(shown, rows, n, width, filters, n_sums, bias, share, room);
 }
 #endif

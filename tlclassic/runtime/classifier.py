@@ -194,14 +194,19 @@ class CompiledClassifier:
         """
         if self.multilabel:
             return self._indicators(self._logits(X, threads))
-        if self._words:
-            found: NDArray[np.int32] = load("score").best(self._logits(X, threads))
-            return self.classes_.take(found)
         texts = as_texts(X)
         found = np.empty(len(texts), dtype=np.int32)
 
         def work(start: int, stop: int) -> None:
-            self._scorer.labels(texts, start, stop, found[start:stop])
+            if not self._words:
+                self._scorer.labels(texts, start, stop, found[start:stop])
+                return
+            # Logits of a piece stay in the cache, and those of all texts need no memory.
+            room = np.empty((min(_PIECE, stop - start), self._outputs))
+            for begin, end in _pieces(start, stop):
+                logits = room[: end - begin]
+                self._score(X, texts, begin, end, logits)
+                found[begin:end] = load("score").best(logits)
 
         _split(work, len(texts), threads)
         return self.classes_.take(found)
@@ -249,21 +254,24 @@ class CompiledClassifier:
     def _logits(self, X: Any, threads: int) -> NDArray[np.float64]:
         texts = as_texts(X)
         out = np.empty((len(texts), self._outputs))
-        out[:] = self._arrays["bias"]
-        # Texts that are read as words alone are not read again.
-        only_words = len(self._words) == len(self._families) > 0
 
         def work(start: int, stop: int) -> None:
-            if self._words:
-                for begin, end in _pieces(start, stop):
-                    piece = Piece(X, texts, begin, end)
-                    for family in self._words.values():
-                        family.add(piece, out[begin:end])
-            if not only_words:
-                self._scorer.logits(texts, start, stop, out[start:stop])
+            for begin, end in _pieces(start, stop) if self._words else ((start, stop),):
+                self._score(X, texts, begin, end, out[begin:end])
 
         _split(work, len(texts), threads)
         return out
+
+    def _score(self, X: Any, texts: Any, start: int, stop: int, out: NDArray[np.float64]) -> None:
+        """Logits of some texts into ``out``, shape (stop - start, n_outputs)."""
+        out[:] = self._arrays["bias"]
+        if self._words:
+            piece = Piece(X, texts, start, stop)
+            for family in self._words.values():
+                family.add(piece, out)
+        # Texts that are read as words alone are not read again.
+        if not len(self._words) == len(self._families) > 0:
+            self._scorer.logits(texts, start, stop, out)
 
     def _probabilities(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
         return probabilities(logits, self.metadata["link"], multilabel=self.multilabel)
