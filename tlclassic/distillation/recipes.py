@@ -138,8 +138,8 @@ class Effort:
 
         Many classes share the filters: beyond twenty they are wide, which gains three points of dev macro F1 on
         goemotions' 28, and on banking77's 77 a tenth of the log loss and a point of accuracy. Their words take half a
-        kilobyte each, so that a small file would hold too few of them. Twice as wide costs four times as much as
-        n-grams, and is for the largest effort alone.
+        kilobyte each, so that a small file would hold too few of them. Twice as wide takes twice the time and leaves room
+        for half as many words, and is for the largest effort alone.
         """
         narrow = n_classes <= FEW_CLASSES or (max_size is not None and max_size < _WIDE_BYTES)
         if narrow or not self.convolutions:
@@ -158,7 +158,7 @@ EFFORTS: dict[str, Effort] = {
     "small": Effort(20_000, 5_000, 5_000, 20_000, 1, (_STRENGTHS, {"hard_weight": (0.0, 0.5)})),
     "medium": Effort(
         300_000,
-        200_000,
+        300_000,
         60_000,
         60_000,
         2,
