@@ -144,7 +144,6 @@ def test_many_classes_get_a_wide_convolution_where_the_file_may_be_large_enough(
 
 
 def test_as_many_texts_are_made_as_labelled_ones_want():
-    medium = EFFORTS["medium"]
-    assert [medium.wanted(n) for n in (0, 5_000, 20_000, 43_000, 1_000_000)] == [
-        200_000, 200_000, 200_000, 200_000, 300_000
-    ]  # fmt: skip
+    assert [EFFORTS["small"].wanted(n) for n in (0, 5_000, 1_000_000)] == [5_000, 15_000, 20_000]
+    assert [EFFORTS["medium"].wanted(n) for n in (0, 43_000, 1_000_000)] == [300_000, 300_000, 300_000]
+    assert [EFFORTS["large"].wanted(n) for n in (0, 200_000, 1_000_000)] == [400_000, 600_000, 1_000_000]
