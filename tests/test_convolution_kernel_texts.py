@@ -58,6 +58,16 @@ def added(module: Any, texts: Any, start: int, stop: int, bits: int, parts: tupl
     return out.tolist()
 
 
+def check_levels(texts: Any, bits: int, parts: tuple[Any, ...], sums: int) -> None:
+    """Every way of this processor gives the twin's logits."""
+    expected = added(plain, texts, 0, len(texts), bits, parts, sums)
+    for level in kernel.levels():
+        kernel.set_level(level)
+        found = added(kernel, texts, 0, len(texts), bits, parts, sums)
+        kernel.set_level(kernel.levels()[-1])
+        assert found == expected, level
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     st.integers(0, 2**32),
@@ -96,12 +106,7 @@ def test_a_layer_in_codes_is_the_same_at_every_level_for_long_texts_and_many(hid
     )
     lengths = (0, 1, 255, 256, 257, 513, *random.integers(0, 30, 13))
     texts = [" ".join(random.choice(WORDS, n)) for n in lengths]
-    expected = added(plain, texts, 0, len(texts), 9, parts, sums)
-    for level in kernel.levels():
-        kernel.set_level(level)
-        found = added(kernel, texts, 0, len(texts), 9, parts, sums)
-        kernel.set_level(kernel.levels()[-1])
-        assert found == expected, level
+    check_levels(texts, 9, parts, sums)
 
 
 @pytest.mark.parametrize("beyond", [0, 1])
@@ -127,12 +132,7 @@ def test_windows_of_bytes_are_the_same_at_every_level(width, filters, sums, beyo
     lengths = (0, 1, 2, 255, 256, 257, *random.integers(0, 30, 300))
     texts = [" ".join(random.choice(WORDS + words, n)) for n in lengths]
     texts += [" ".join([word] * width) for word in words]
-    expected = added(plain, texts, 0, len(texts), 9, parts, sums)
-    for level in kernel.levels():
-        kernel.set_level(level)
-        found = added(kernel, texts, 0, len(texts), 9, parts, sums)
-        kernel.set_level(kernel.levels()[-1])
-        assert found == expected, level
+    check_levels(texts, 9, parts, sums)
 
 
 @pytest.mark.parametrize("texts", [[b"a f\xffilm", "b"], ("a film", ""), np.array(["josé a", "film"]), []])
