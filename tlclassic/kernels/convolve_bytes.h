@@ -43,6 +43,9 @@ static void tlc_shown_portable(
 }
 
 #ifdef TLC_X86
+/* Loops of constant length, so that arrays of registers are not kept in memory as well. */
+#define TLC_UNROLL _Pragma("GCC unroll 8")
+
 /* As TLC_DEFINE_BLOCK, of bytes: filters j to j + 32. */
 TLC_AVX2 TLC_INLINE void tlc_byte_block_avx2(
     int16_t *best, const int8_t *const *rows, int64_t n_rows, const int64_t width, int64_t filters, int64_t j) {
@@ -89,9 +92,13 @@ TLC_AVX512 TLC_INLINE void tlc_text_avx512(
     const int n_last = (int)(filters - (n_most - 1) * LANES);
     const __mmask64 last = n_last == LANES ? ~(__mmask64)0 : ((__mmask64)1 << n_last) - 1;
     __m512i most[MOST], begun[TLC_MAX_WIDTH][MOST], added[MOST];
+    TLC_UNROLL
     for (int k = 0; k < n_most; k++) most[k] = n_rows ? _mm512_set1_epi8(INT8_MIN) : _mm512_setzero_si512();
+    TLC_UNROLL
     for (int64_t o = 0; o < width; o++)
+        TLC_UNROLL
         for (int k = 0; k < n_most; k++) begun[o][k] = _mm512_setzero_si512();
+    TLC_UNROLL
     for (int k = 0; k < n_added; k++) added[k] = _mm512_setzero_si512();
 #define TLC_CODES(place, k)                                                                                            \
     (n_last == LANES || (k) < n_most - 1 ? _mm512_loadu_si512((const void *)((place) + LANES * (k)))                   \
@@ -99,18 +106,26 @@ TLC_AVX512 TLC_INLINE void tlc_text_avx512(
     for (int64_t i = 0; i < n_rows; i++) {
         const int8_t *const row = rows[i];
         tlc_fetch(rows[i + TLC_AHEAD], width * filters + n_sums);
+        TLC_UNROLL
         for (int64_t o = width - 1; o > 0; o--)
+            TLC_UNROLL
             for (int k = 0; k < n_most; k++)
                 begun[o][k] = _mm512_add_epi8(begun[o - 1][k], TLC_CODES(row + o * filters, k));
+        TLC_UNROLL
         for (int k = 0; k < n_most; k++) begun[0][k] = TLC_CODES(row, k);
+        TLC_UNROLL
         for (int k = 0; k < n_most; k++) most[k] = _mm512_max_epi8(most[k], begun[width - 1][k]);
+        TLC_UNROLL
         for (int k = 0; k < n_added; k++)
             added[k] = _mm512_add_epi16(added[k], tlc_widened_avx512(row + width * filters + 32 * k));
     }
 #undef TLC_CODES
+    TLC_UNROLL
     for (int64_t o = 0; o < width - 1; o++)
+        TLC_UNROLL
         for (int k = 0; k < n_most; k++) most[k] = _mm512_max_epi8(most[k], begun[o][k]);
     const __m512i nothing = _mm512_setzero_si512(), largest = _mm512_set1_epi16(TLC_MOST);
+    TLC_UNROLL
     for (int k = 0; k < 2 * n_most; k++) {
         if (32 * k >= filters) break;
         const __m256i half = k % 2 ? _mm512_extracti64x4_epi64(most[k / 2], 1) : _mm512_castsi512_si256(most[k / 2]);
@@ -120,6 +135,7 @@ TLC_AVX512 TLC_INLINE void tlc_text_avx512(
     const __m512 shares = _mm512_set1_ps(share), half = _mm512_set1_ps(0.5f);
     const __m512i sign = _mm512_set1_epi32(INT32_MIN), highest = _mm512_set1_epi32(TLC_MOST),
                   lowest = _mm512_set1_epi32(-TLC_MOST);
+    TLC_UNROLL
     for (int k = 0; k < 2 * n_added; k++) {
         const __m256i codes = k % 2 ? _mm512_extracti64x4_epi64(added[k / 2], 1) : _mm512_castsi512_si256(added[k / 2]);
         const __m512 x = _mm512_mul_ps(_mm512_cvtepi32_ps(_mm512_cvtepi16_epi32(codes)), shares);
