@@ -129,7 +129,8 @@ TLC_AVX512 TLC_INLINE void tlc_text_avx512(
     for (int k = 0; k < 2 * n_most; k++) {
         if (32 * k >= filters) break;
         const __m256i half = k % 2 ? _mm512_extracti64x4_epi64(most[k / 2], 1) : _mm512_castsi512_si256(most[k / 2]);
-        const __m512i code = _mm512_adds_epi16(_mm512_cvtepi8_epi16(half), _mm512_loadu_si512((const void *)(bias + 32 * k)));
+        const __m512i added_bias = _mm512_loadu_si512((const void *)(bias + 32 * k));
+        const __m512i code = _mm512_adds_epi16(_mm512_cvtepi8_epi16(half), added_bias);
         _mm512_storeu_si512((void *)(shown + 32 * k), _mm512_min_epi16(_mm512_max_epi16(code, nothing), largest));
     }
     const __m512 shares = _mm512_set1_ps(share), half = _mm512_set1_ps(0.5f);
