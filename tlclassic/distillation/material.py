@@ -28,8 +28,9 @@ HELD_OUT_SHARE, HELD_OUT_MOST = 0.1, 2_000
 TOO_FEW = 10
 #: Of the texts that are made, on average and at most.
 WORDS = 20
-#: Of a labelled text, at most, where there are enough others: film reviews say little of cameras, however many.
-PER_LABELLED = 20
+#: Of a labelled text, at most, where there are enough others: film reviews say little of cameras, however many. On cr
+#: 144,000 beside 300,000 sentences of reviews take the cross-entropy to the teacher from 0.283, with 57,000, to 0.276.
+PER_LABELLED = 50
 #: Where rare classes count as much as others, texts are drawn by this negative power of their class's share. On
 #: goemotions' 28 labels it gains a point of dev macro F1.
 EVENNESS = 0.5

@@ -159,7 +159,7 @@ EFFORTS: dict[str, Effort] = {
     "medium": Effort(
         300_000,
         300_000,
-        60_000,
+        150_000,
         60_000,
         2,
         (_STRENGTHS, *_OBJECTIVE),
@@ -168,7 +168,7 @@ EFFORTS: dict[str, Effort] = {
     "large": Effort(
         1_000_000,
         400_000,
-        200_000,
+        300_000,
         120_000,
         3,
         (
