@@ -189,7 +189,7 @@ def test_no_more_texts_than_the_effort_allows_and_none_twice():
 
 def test_labelled_texts_are_made_into_more_though_there_are_enough_others():
     assert to_make(10, 500, 100, 60) == (50, True)
-    assert to_make(2, 500, 100, 60) == (40, True)
+    assert to_make(1, 500, 100, 60) == (50, True)
     assert to_make(70, 500, 100, 60) == (0, False)
     assert to_make(10, 20, 100, 60) == (70, False)
     assert to_make(10, 0, 100, 60) == (90, False)
