@@ -3,8 +3,8 @@
 Teacher and student are those of ``bench_distill.py`` (seed 0). The threshold is set on dev, in two ways: the fewest
 texts passed on that leave 99.5 % of the teacher's accuracy there; and, for a given budget, the most texts passed on
 with which the cascade still is so many times as fast as the teacher there, a tenth to spare. "promise": over 5,000
-random halves of dev and test together, how often the agreement that was asked for on one half, for so many later texts as the
-other has, holds there.
+random halves of dev and test together, how often the agreement that was asked for on one half, for so many later texts
+as the other has, holds there.
 
     python benchmarks/bench_cascade.py [SET ...]
 """
