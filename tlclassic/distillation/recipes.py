@@ -138,8 +138,8 @@ class Effort:
 
         Many classes share the filters: beyond twenty they are wide, which gains three points of dev macro F1 on
         goemotions' 28, and on banking77's 77 a tenth of the log loss and a point of accuracy. Their words take half a
-        kilobyte each, so that a small file would hold too few of them. Twice as wide leaves room for half as many words,
-        takes longer, and is for the largest effort alone.
+        kilobyte each, so that a small file would hold too few of them. Twice as wide leaves room for half as many and
+        takes longer: it is for the largest effort alone.
         """
         narrow = n_classes <= FEW_CLASSES or (max_size is not None and max_size < _WIDE_BYTES)
         if narrow or not self.convolutions:
