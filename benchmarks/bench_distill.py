@@ -49,11 +49,7 @@ REVIEWS = "imdb_unsup/sentences.txt.gz"
 #: Texts without labels beside a set's own, and how many of them the teacher is asked about. General English holds no
 #: questions about bank cards, and little of what ag_news reports: the more of it stands in the place of texts made from
 #: the set's own, the less the student agrees with the teacher on dev (95.6 % with 128,000 sentences, 95.9 with none).
-TRANSFER = {
-    "sst2": (REVIEWS, 300_000),
-    "mr": (REVIEWS, 300_000),
-    "cr": (REVIEWS, 300_000),
-}
+TRANSFER = dict.fromkeys(("sst2", "mr", "cr"), (REVIEWS, 300_000))
 #: Texts that students are timed on: with a few thousand, caches that the teacher emptied would take much of the time.
 MANY = 100_000
 #: The student's file.

@@ -118,15 +118,16 @@ def test_a_layer_in_codes_is_the_same_at_every_level_for_long_texts_and_many(hid
     ],
 )
 def test_windows_of_bytes_are_the_same_at_every_level(width, filters, sums, beyond):
-    # Windows of one word again and again, in every filter the largest or the least that a byte holds, or one beyond it.
+    # Windows of one word again and again, in every filter the largest (of unknown words) or the least (of every other
+    # known one) that a byte holds, or one beyond it.
     random = np.random.default_rng(width + filters)
     there = random.random(1 << 9) < 0.2
     parts = network(random, there, 20, int8=True, width=width, filters=filters, sums=sums)
     windows = parts[1][:, : width * filters].reshape(-1, width, filters)
     windows[:] = random.integers(-(128 // width), 127 // width + 1, windows.shape)
-    windows[0], windows[1] = 127 // width, -(128 // width)
-    windows[0, 0] = 127 - (width - 1) * (127 // width) + beyond if width > 1 else 127
-    windows[1, -1] = -128 + (width - 1) * (128 // width) - beyond if width > 1 else -128
+    windows[::2], windows[-1] = -(128 // width), 127 // width
+    windows[::2, -1] = -128 + (width - 1) * (128 // width) - beyond if width > 1 else -128
+    windows[-1, 0], windows[-1, 1:] = 127 - (width - 1) * (127 // width) + beyond if width > 1 else 127, 127 // width
     parts = with_hidden(random, parts, 32, coded=True)
     words = [f"w{i}" for i in range(300)]
     lengths = (0, 1, 2, 255, 256, 257, *random.integers(0, 30, 300))

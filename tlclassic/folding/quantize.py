@@ -89,7 +89,7 @@ def encode_windows(
         values = weights[:, :, filter_].astype(np.float64)
         largest = np.abs(values).max(axis=0, initial=0.0)
         most = np.floor(127 * largest / max(float(largest.sum()), _SMALLEST))
-        scales[filter_] = _best_scale(values, frequency[:, None], float(largest.sum()), most)
+        scales[filter_] = _best_scale(values, frequency[:, None], most)
         codes[:, :, filter_] = _codes(values, scales[filter_], most)
     return codes, scales
 
@@ -113,14 +113,12 @@ def _codes(values: NDArray[np.float64], scale: Any, most: Any = 127) -> NDArray[
     return np.clip(np.rint(values / np.float64(scale)), -most, most)
 
 
-def _best_scale(
-    values: NDArray[np.float64], counted: NDArray[np.float64], largest: float | None = None, most: Any = 127
-) -> np.float32:
+def _best_scale(values: NDArray[np.float64], counted: NDArray[np.float64], most: Any = 127) -> np.float32:
     """The scale with the smallest squared error; a large weight may be clipped where many others gain.
 
-    ``largest`` is the number whose code is 127 at most, by default the largest of ``values``; ``most`` their codes.
+    ``values`` are of shape (n,), or (n, width), whose columns' codes are added up: those are at most ``most``.
     """
-    largest = float(np.abs(values).max(initial=0.0)) if largest is None else largest
+    largest = float(np.abs(values).max(axis=0, initial=0.0).sum())
     if largest < _SMALLEST:
         return np.float32(1.0)
     scales = [np.float32(share * largest / 127) for share in _CLIPPING]

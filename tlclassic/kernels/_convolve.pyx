@@ -33,11 +33,11 @@ cdef extern from "convolve_levels.h" nogil:
         const char *name
         void (*windows)(
             int16_t *best, const int8_t *const *rows, int64_t n_rows, int64_t width, int64_t filters) noexcept nogil
-        void (*hidden)(
-            int32_t *out, const int16_t *x, const int16_t *weights, int64_t features, int64_t hidden) noexcept nogil
         int (*works)() noexcept nogil
     const tlc_convolve_level *tlc_convolve_levels
     int tlc_n_convolve_levels
+    int tlc_windows_are_bytes(
+        const int8_t *table, int64_t n_rows, int64_t row_bytes, int64_t width, int64_t filters)
 
 cdef extern from "convolve_text.h" nogil:
     ctypedef struct tlc_options:
@@ -59,7 +59,7 @@ cdef extern from "convolve_text.h" nogil:
         const int16_t *hidden_codes
         const int16_t *code_bias
         const float *hidden_scales
-    int tlc_look_for_bytes(tlc_convolution *c)
+        int bytes
     ctypedef struct tlc_convolve_work:
         pass
     int tlc_convolve_init(tlc_convolve_work *w, const tlc_convolution *c, size_t n_texts)
@@ -334,8 +334,11 @@ cdef class Convolution:
         if scales is not None:
             self.c.scales = &scales[0]
         self.c.bias, self.c.weights = &bias[0], &padded[0]
-        if self.c.hidden_codes != NULL and tlc_look_for_bytes(&self.c) != 0:
-            raise MemoryError
+        if self.c.hidden_codes != NULL:
+            self.c.bytes = tlc_windows_are_bytes(
+                <const int8_t *>self.c.table, self.c.n_rows, self.c.row_bytes, self.c.width, self.c.filters)
+            if self.c.bytes < 0:
+                raise MemoryError
         if tlc_known_init(&self.c.known, &bitmap[0], bitmap.shape[0], n_known) != 0:
             raise MemoryError
 

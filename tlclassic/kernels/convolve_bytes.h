@@ -5,11 +5,11 @@
 #define TLCLASSIC_CONVOLVE_BYTES_H
 
 #include <stdint.h>
+#include <stdlib.h>
 
 #include "convolve.h"
 
-/* Whether every sum of codes of a row each, one for each offset of a window, is in a byte. `most` and `least` are memory
- * for width * filters codes. */
+/* The largest and least of codes so far and those of a row. */
 TLC_WIDE static void tlc_code_range(
     int8_t *TLC_RESTRICT most, int8_t *TLC_RESTRICT least, const int8_t *TLC_RESTRICT row, int64_t n) {
     for (int64_t j = 0; j < n; j++) {
@@ -18,17 +18,20 @@ TLC_WIDE static void tlc_code_range(
     }
 }
 
+/* Whether every sum of codes, of any row for each offset of a window, is in a byte: 1 or 0, or -1 without memory. */
 static int tlc_windows_are_bytes(
-    const int8_t *table, int64_t n_rows, int64_t row_bytes, int64_t width, int64_t filters, int8_t *most, int8_t *least) {
-    memset(most, 0, (size_t)(width * filters));
-    memset(least, 0, (size_t)(width * filters));
+    const int8_t *table, int64_t n_rows, int64_t row_bytes, int64_t width, int64_t filters) {
+    int8_t *const most = calloc((size_t)(2 * width * filters), 1), *const least = most + width * filters;
+    if (most == NULL) return -1;
     for (int64_t i = 0; i < n_rows; i++) tlc_code_range(most, least, table + i * row_bytes, width * filters);
+    int fit = 1;
     for (int64_t j = 0; j < filters; j++) {
         int largest = 0, smallest = 0;
         for (int64_t o = 0; o < width; o++) largest += most[o * filters + j], smallest += least[o * filters + j];
-        if (largest > INT8_MAX || smallest < INT8_MIN) return 0;
+        fit &= largest <= INT8_MAX && smallest >= INT8_MIN;
     }
-    return 1;
+    free(most);
+    return fit;
 }
 
 /* What a hidden layer of int16 is shown of a text of at most TLC_SHORT words: filters, then sums. `room` is memory for as

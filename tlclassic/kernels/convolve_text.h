@@ -22,21 +22,9 @@ typedef struct {
      * sums are multiplied by, and the filters' biases in codes */
     const int16_t *hidden_codes, *code_bias;
     const float *hidden_scales;
-    /* Whether windows are bytes; what the sums over so many words are multiplied by then */
+    /* Whether hidden_codes are there and windows are bytes */
     int bytes;
-    float shares[TLC_SHORT + 1];
 } tlc_convolution;
-
-/* Of a table of codes with a hidden layer of integers; 0, or -1 without memory. */
-static int tlc_look_for_bytes(tlc_convolution *c) {
-    const size_t n = (size_t)(c->width * c->filters);
-    int8_t *const room = malloc(2 * n);
-    if (room == NULL) return -1;
-    c->bytes = tlc_windows_are_bytes((const int8_t *)c->table, c->n_rows, c->row_bytes, c->width, c->filters, room, room + n);
-    free(room);
-    for (int64_t i = 0; i <= TLC_SHORT; i++) c->shares[i] = tlc_share_in_steps(i);
-    return 0;
-}
 
 /* Texts whose features are multiplied by the weights together. */
 enum { TLC_GROUP = 16 };
@@ -123,7 +111,8 @@ static int tlc_read_text(
     int16_t *const shown = w->shown + place * n_features;
     const int integers = c->hidden_codes != NULL;
     if (c->bytes && n <= TLC_SHORT) {
-        level->shown(shown, codes, n, c->width, c->filters, c->sums, c->code_bias, c->shares[n], w->codes);
+        level->shown(shown, codes, n, c->width, c->filters, c->sums, c->code_bias, tlc_share_in_steps(n),
+                     w->codes);
         return 0;
     }
     if (c->sums && integers && n <= TLC_SHORT) {

@@ -27,6 +27,12 @@ typedef struct {
 
 static inline void tlc_known_free(tlc_known *k) { free(k->groups), free(k->keys); }
 
+/* The next group, of which no word is known yet; its first has the row `start`. */
+static inline void tlc_begin_group(tlc_word_group *g, int64_t start) {
+    g->start = (uint32_t)start;
+    for (int t = 0; t < TLC_TAGS; t++) g->tags[t] = TLC_NO_TAG;
+}
+
 /* Of the bits set in n words of a map, of which there are n_known; 0, or -1 without memory. */
 static int tlc_known_init(tlc_known *k, const uint64_t *bitmap, int64_t n, int64_t n_known) {
     k->shift = 0;
@@ -42,22 +48,14 @@ static int tlc_known_init(tlc_known *k, const uint64_t *bitmap, int64_t n, int64
         for (uint64_t word = bitmap[i]; word && at < n_known; word &= word - 1) {
             const uint64_t low = word & (0 - word);
             const uint32_t key = (uint32_t)(64 * i) + tlc_bits(low - 1);
-            while (group < key >> k->shift) {
-                tlc_word_group *const g = &k->groups[++group];
-                g->start = (uint32_t)at;
-                for (int t = 0; t < TLC_TAGS; t++) g->tags[t] = TLC_NO_TAG;
-            }
+            while (group < key >> k->shift) tlc_begin_group(&k->groups[++group], at);
             tlc_word_group *const g = &k->groups[group];
             const int64_t place = at - g->start;
             if (place < TLC_TAGS) g->tags[place] = (uint16_t)(key & ((1u << k->shift) - 1));
             else g->tags[TLC_TAGS - 1] = TLC_CROWDED;
             k->keys[at++] = key;
         }
-    while (group < n_groups) {
-        tlc_word_group *const g = &k->groups[++group];
-        g->start = (uint32_t)at;
-        for (int t = 0; t < TLC_TAGS; t++) g->tags[t] = TLC_NO_TAG;
-    }
+    while (group < n_groups) tlc_begin_group(&k->groups[++group], at);
     return 0;
 }
 
@@ -83,8 +81,15 @@ static inline int tlc_lowest(unsigned bits) {
 #endif
 }
 
-/* Of n buckets, behind which TLC_AHEAD more can be read, the rows, the last of the table for unknown ones. No jumps but
- * for crowded groups: whether a word is known cannot be predicted, and what waits for a jump is not fetched meanwhile. */
+/* The row of a bucket of a crowded group, or `otherwise`. */
+static int64_t tlc_crowded_row(const uint32_t *keys, const tlc_word_group *g, uint32_t bucket, int64_t otherwise) {
+    for (uint32_t row = g[0].start + TLC_TAGS - 1; row < g[1].start; row++)
+        if (keys[row] == bucket) return row;
+    return otherwise;
+}
+
+/* Of n buckets, behind which TLC_AHEAD more can be read, the rows, the last of the table for unknown ones. Which of its
+ * group a word is costs no jump, for that cannot be predicted; unknown words and crowded groups are rare. */
 #define TLC_DEFINE_ROWS(name, target, tag_bits)                                                                        \
     target static void name(                                                                                           \
         const tlc_known *known, const uint32_t *buckets, size_t n, const char *table, int64_t n_rows,                  \
@@ -102,13 +107,6 @@ static inline int tlc_lowest(unsigned bits) {
             rows[i] = table + row * row_bytes;                                                                         \
         }                                                                                                              \
     }
-
-/* The row of a bucket of a crowded group, or `otherwise`. */
-static int64_t tlc_crowded_row(const uint32_t *keys, const tlc_word_group *g, uint32_t bucket, int64_t otherwise) {
-    for (uint32_t row = g[0].start + TLC_TAGS - 1; row < g[1].start; row++)
-        if (keys[row] == bucket) return row;
-    return otherwise;
-}
 
 #define TLC_ANY
 TLC_DEFINE_ROWS(tlc_rows_portable, TLC_ANY, tlc_tag_bits)
